@@ -1,0 +1,1 @@
+"""Tacit: parties compute together on data that none of them shows."""

@@ -1,0 +1,162 @@
+"""Every error Tacit raises on purpose. Each names the cause, the number and the cure.
+
+TacitError
+├── InputError                 what the caller passed cannot be used
+│   ├── DomainError            a value lies outside the documented domain
+│   ├── ShapeError             shapes do not fit
+│   └── ConfigError            a setting is unknown, missing or contradictory
+├── FixedPointOverflow         a number does not fit the ring at the chosen fraction bits
+├── SecrecyError               a secret was about to be used as if it were public
+├── CompileError               a program cannot be expressed
+│   ├── UnsupportedOperation   a construct has no secure meaning here; says what to write instead
+│   └── TypeMismatch           two values of different kind or scale meet
+├── ProtocolError              the parties disagree or a protocol's rule was broken
+│   ├── ProtocolMismatch       the peer is at another operation, or runs another program
+│   ├── CorrelationExhausted   offline correlations are used up, or were used before
+│   └── CorrelationReused      a mask or correlation was about to be used twice
+├── LinkError                  a channel to a peer failed
+│   ├── AuthenticationError    the peer's certificate is missing, unknown or wrong
+│   ├── UnknownParty           a party that is not in this session spoke or was addressed
+│   ├── FrameError             a frame was refused
+│   │   ├── FrameTruncated     it ended early
+│   │   ├── FrameOversized     it is larger than the receiver allows
+│   │   ├── FrameCorrupted     its header or body fails its check
+│   │   ├── FrameReplayed      its sequence number was seen before
+│   │   └── FrameReordered     its sequence number lies in the future
+│   ├── PeerDied               the peer closed the channel or its process ended
+│   ├── PeerStalled            the peer sent nothing before the deadline
+│   └── PeerAborted            the peer told us why it stopped
+├── LedgerError                a ledger file is broken or was tampered with
+├── PolicyError                a party's policy forbids the step
+└── SessionError               a session could not start, or is over
+"""
+
+from __future__ import annotations
+
+
+class TacitError(Exception):
+    """The root of every error that Tacit raises on purpose."""
+
+
+class InputError(TacitError, ValueError):
+    """What the caller passed cannot be used."""
+
+
+class DomainError(InputError):
+    """A value lies outside the documented domain."""
+
+
+class ShapeError(InputError):
+    """Shapes do not fit."""
+
+
+class ConfigError(InputError):
+    """A setting is unknown, missing or contradictory."""
+
+
+class FixedPointOverflow(InputError, OverflowError):
+    """A number does not fit the ring at the chosen fraction bits.
+
+    Takes the observed magnitude only when it is public (an input of the caller's own).
+    """
+
+    def __init__(self, *, observed: float, limit: float, fraction_bits: int) -> None:
+        super().__init__(
+            f"|value| reached {observed:.3g} but {fraction_bits} fraction bits leave room for {limit:.3g}. "
+            "Scale the input, or use fewer fraction bits."
+        )
+        self.observed = observed
+        self.limit = limit
+        self.fraction_bits = fraction_bits
+
+
+class SecrecyError(TacitError, TypeError):
+    """A secret was about to be used as if it were public."""
+
+
+class CompileError(TacitError):
+    """A program cannot be expressed."""
+
+
+class UnsupportedOperation(CompileError, NotImplementedError):
+    """A construct has no secure meaning here; the message says what to write instead."""
+
+
+class TypeMismatch(CompileError, TypeError):
+    """Two values of different kind or scale meet."""
+
+
+class ProtocolError(TacitError):
+    """The parties disagree or a protocol's rule was broken."""
+
+
+class ProtocolMismatch(ProtocolError):
+    """The peer is at another operation, or runs another program."""
+
+
+class CorrelationExhausted(ProtocolError):
+    """Offline correlations are used up, or were used before."""
+
+
+class CorrelationReused(ProtocolError):
+    """A mask or correlation was about to be used twice."""
+
+
+class LinkError(TacitError, ConnectionError):
+    """A channel to a peer failed."""
+
+
+class AuthenticationError(LinkError):
+    """The peer's certificate is missing, unknown or wrong."""
+
+
+class UnknownParty(LinkError):
+    """A party that is not in this session spoke or was addressed."""
+
+
+class FrameError(LinkError):
+    """A frame was refused."""
+
+
+class FrameTruncated(FrameError):
+    """A frame ended early."""
+
+
+class FrameOversized(FrameError):
+    """A frame is larger than the receiver allows."""
+
+
+class FrameCorrupted(FrameError):
+    """A frame's header or body fails its check."""
+
+
+class FrameReplayed(FrameError):
+    """A frame's sequence number was seen before."""
+
+
+class FrameReordered(FrameError):
+    """A frame's sequence number lies in the future."""
+
+
+class PeerDied(LinkError):
+    """The peer closed the channel or its process ended."""
+
+
+class PeerStalled(LinkError, TimeoutError):
+    """The peer sent nothing before the deadline."""
+
+
+class PeerAborted(LinkError):
+    """The peer told us why it stopped."""
+
+
+class LedgerError(TacitError):
+    """A ledger file is broken or was tampered with."""
+
+
+class PolicyError(TacitError, PermissionError):
+    """A party's policy forbids the step."""
+
+
+class SessionError(TacitError):
+    """A session could not start, or is over."""
