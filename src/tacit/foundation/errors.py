@@ -4,8 +4,8 @@ TacitError
 ├── InputError                 what the caller passed cannot be used
 │   ├── DomainError            a value lies outside the documented domain
 │   ├── ShapeError             shapes do not fit
-│   └── ConfigError            a setting is unknown, missing or contradictory
-├── FixedPointOverflow         a number does not fit the ring at the chosen fraction bits
+│   ├── ConfigError            a setting is unknown, missing or contradictory
+│   └── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
 ├── SecrecyError               a secret was about to be used as if it were public
 ├── CompileError               a program cannot be expressed
 │   ├── UnsupportedOperation   a construct has no secure meaning here; says what to write instead
@@ -22,7 +22,8 @@ TacitError
 │   │   ├── FrameOversized     it is larger than the receiver allows
 │   │   ├── FrameCorrupted     its header or body fails its check
 │   │   ├── FrameReplayed      its sequence number was seen before
-│   │   └── FrameReordered     its sequence number lies in the future
+│   │   ├── FrameReordered     its sequence number lies in the future
+│   │   └── SessionMismatch    it belongs to another session
 │   ├── PeerDied               the peer closed the channel or its process ended
 │   ├── PeerStalled            the peer sent nothing before the deadline
 │   └── PeerAborted            the peer told us why it stopped
@@ -91,7 +92,12 @@ class ProtocolError(TacitError):
 
 
 class ProtocolMismatch(ProtocolError):
-    """The peer is at another operation, or runs another program."""
+    """The peer is at another operation, or runs another program: `peer` names it, `operation` is the one expected."""
+
+    def __init__(self, message: str = "", *, peer: str = "", operation: int | None = None) -> None:
+        super().__init__(message)
+        self.peer = peer
+        self.operation = operation
 
 
 class CorrelationExhausted(ProtocolError):
@@ -103,7 +109,12 @@ class CorrelationReused(ProtocolError):
 
 
 class LinkError(TacitError, ConnectionError):
-    """A channel to a peer failed."""
+    """A channel to a peer failed: `peer` names it, `operation` is the number that was expected or being sent."""
+
+    def __init__(self, message: str = "", *, peer: str = "", operation: int | None = None) -> None:
+        super().__init__(message)
+        self.peer = peer
+        self.operation = operation
 
 
 class AuthenticationError(LinkError):
@@ -136,6 +147,10 @@ class FrameReplayed(FrameError):
 
 class FrameReordered(FrameError):
     """A frame's sequence number lies in the future."""
+
+
+class SessionMismatch(FrameError):
+    """A frame belongs to another session."""
 
 
 class PeerDied(LinkError):

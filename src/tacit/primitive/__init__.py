@@ -1,0 +1,1 @@
+"""Cryptography without input and output: protocols compute, links move bytes."""

@@ -1,0 +1,193 @@
+"""The one interface between protocols and functions: about twenty operations on shares of ring elements and of bits.
+
+A `Kernel` is one party's end of a protocol session. Protocols implement it; functions (`exp`, `sort`, ...) are written
+once over it. Conventions:
+
+- `Arith` is a tensor of shared elements of Z_2^64 (two's complement); `Bits` is a tensor of shared bits. Both are opaque:
+  functions see their `shape` only. A helper that holds no shares runs the same functions on the same handles.
+- Methods that are not `async` are local: no message, no round. An `async` method states its cost in its docstring
+  per protocol; all of them must be awaited at the same point of the program by every party.
+- Nothing here knows fractions: a fixed-point number is a ring element and a scale that the caller keeps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ring = NDArray[np.uint64]
+Shape = tuple[int, ...]
+Linear = Callable[..., Any]
+"""A function of ring arrays that is linear over Z_2^64 and the same for every share, such as a reshape or a sum."""
+
+VALUE_BITS = 62
+"""Every shared number x must satisfy |x| < 2**62: comparison and truncation rely on it."""
+
+
+class Arith(Protocol):
+    """A tensor of shared ring elements."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, public."""
+
+
+class Bits(Protocol):
+    """A tensor of shared bits."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, public."""
+
+
+class Bilinear(ABC):
+    """A bilinear map on ring arrays: what `Kernel.product` multiplies by (see `form.py`)."""
+
+    @abstractmethod
+    def shape(self, left: Shape, right: Shape) -> Shape:
+        """The shape of the result; ShapeError where the operands do not fit."""
+
+    @abstractmethod
+    def apply(self, local: Any, left: Ring, right: Ring) -> Ring:
+        """The map itself, on plain ring arrays of one party, computed by the door `local`."""
+
+
+class Separable(ABC):
+    """A function that splits over a difference: f(u - v) = 2**-scale * sum_j left_j(u) * right_j(v) modulo 2**64.
+
+    Powers, exponentials and sines are of this kind, and it is why they cost one opening: `u` is a masked value that
+    the compute parties see, `v` is the mask, and whoever knows the mask deals shares of `right(v)`. See `separable.py`.
+    """
+
+    terms: int
+    scale: int
+
+    @abstractmethod
+    def left(self, u: Ring) -> Ring:
+        """The factors of the visible side: [n] -> [terms, n]."""
+
+    @abstractmethod
+    def right(self, v: Ring) -> Ring:
+        """The factors of the mask's side: [n] -> [terms, n]."""
+
+
+class Kernel(ABC):
+    """One party's end of a protocol session."""
+
+    # --- local on ring elements ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def public(self, values: Ring) -> Arith:
+        """Embed public ring elements."""
+
+    @abstractmethod
+    def add(self, x: Arith, y: Arith) -> Arith:
+        """x + y, broadcasting as NumPy does."""
+
+    @abstractmethod
+    def sub(self, x: Arith, y: Arith) -> Arith:
+        """x - y, broadcasting."""
+
+    @abstractmethod
+    def add_public(self, x: Arith, values: Ring) -> Arith:
+        """x + public values, broadcasting."""
+
+    @abstractmethod
+    def scale(self, x: Arith, values: Ring) -> Arith:
+        """x times public ring elements, element-wise, broadcasting. No truncation."""
+
+    @abstractmethod
+    def linear(self, function: Linear, *xs: Arith) -> Arith:
+        """A linear map of one or several tensors: reshape, transpose, slice, sum, concatenate, pad with zeros,
+        a product with a public matrix, ... `function` receives uint64 arrays and returns one."""
+
+    # --- local on bits ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def public_bits(self, values: NDArray[np.bool_]) -> Bits:
+        """Embed public bits."""
+
+    @abstractmethod
+    def xor(self, a: Bits, b: Bits) -> Bits:
+        """a XOR b, equal shapes (broadcast first with `rearrange`)."""
+
+    @abstractmethod
+    def invert(self, a: Bits) -> Bits:
+        """NOT a."""
+
+    @abstractmethod
+    def mask_bits(self, a: Bits, values: NDArray[np.bool_]) -> Bits:
+        """a AND public bits of the same shape."""
+
+    @abstractmethod
+    def rearrange(self, function: Callable[..., Any], *xs: Bits) -> Bits:
+        """A view-like map of bit tensors: reshape, transpose, slice, take, concatenate, broadcast. `function` receives
+        and returns uint8 arrays of 0 and 1 and must only move elements."""
+
+    # --- interactive --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def product(self, form: Bilinear, x: Arith, y: Arith, *, truncate: int = 0) -> Arith:
+        """form(x, y), then divided by 2**truncate (floor, or floor + 1; error in {0, +1} ulp, never a wrap).
+
+        Communicates the size of the result only, beside the once-per-value masking of x and y.
+        """
+
+    @abstractmethod
+    async def truncate(self, x: Arith, bits: int) -> Arith:
+        """x / 2**bits with error in {0, +1} ulp (exact floor when the protocol was made with exact truncation)."""
+
+    @abstractmethod
+    async def separable(self, x: Arith, function: Separable) -> Arith:
+        """function(x), truncated by `function.scale`; element-wise. The error is the function's own, plus one ulp."""
+
+    @abstractmethod
+    async def negative(self, x: Arith) -> Bits:
+        """[x < 0], exact for |x| < 2**62."""
+
+    @abstractmethod
+    async def both(self, a: Bits, b: Bits) -> Bits:
+        """a AND b, equal shapes."""
+
+    @abstractmethod
+    async def lift(self, a: Bits) -> Arith:
+        """The bits as ring elements 0 and 1."""
+
+    @abstractmethod
+    async def gate(self, a: Bits, x: Arith) -> Arith:
+        """x where the bit is 1, else 0; `a.shape` must equal `x.shape`."""
+
+    @abstractmethod
+    async def decompose(self, x: Arith, count: int) -> Bits:
+        """The low `count` bits of x in two's complement as shared bits; result shape = x.shape + (count,), low bit first."""
+
+    @abstractmethod
+    async def compose(self, a: Bits) -> Arith:
+        """The inverse: sum over the last axis of 2**i * bit i."""
+
+    @abstractmethod
+    async def shuffle(self, x: Arith) -> Arith:
+        """The rows (first axis) in a uniformly random order that no party knows."""
+
+    @abstractmethod
+    async def open_bits(self, a: Bits) -> NDArray[np.bool_]:
+        """Open bits to every party, helper included. Only for bits whose distribution is independent of the inputs;
+        every caller states why in its `Reveals` line."""
+
+    # --- in and out ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def share(self, owner: str, shape: Shape, values: Ring | None) -> Arith:
+        """Share the owner's ring elements (`values` is None at everybody else)."""
+
+    @abstractmethod
+    async def reveal(self, x: Arith, to: Sequence[str]) -> Ring | None:
+        """Open x to the parties named; None at everybody else."""
+
+    @abstractmethod
+    async def reveal_bits(self, a: Bits, to: Sequence[str]) -> NDArray[np.bool_] | None:
+        """Open bits to the parties named; None at everybody else."""

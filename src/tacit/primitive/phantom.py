@@ -1,0 +1,179 @@
+"""Dry runs: the door, the random streams and the channel of a party that computes nothing and counts everything.
+
+Protocol code runs unchanged on arrays that have a shape and no memory (all strides zero), so the rounds and bytes that a
+dry run reports are those of the real run, not those of a formula.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.primitive.channel import Traffic
+from tacit.primitive.local import NativeLocal, words_for
+from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Shape
+
+ZERO = np.uint64(0)
+
+
+def phantom(shape: int | Shape) -> Ring:
+    """A zero array of a shape that occupies eight bytes."""
+    return np.broadcast_to(ZERO, shape)
+
+
+def _broadcast(a: Ring, b: Ring) -> Ring:
+    return phantom(a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape))
+
+
+class PhantomLocal(NativeLocal):
+    """`NativeLocal` with shapes only. Every method that would compute or allocate is overridden."""
+
+    phantom = True
+
+    def empty(self, *shape: int) -> Ring:
+        return phantom(shape)
+
+    zeros = empty
+
+    def add(self, a: Ring, b: Ring) -> Ring:
+        return _broadcast(a, b)
+
+    sub = mul = xor = conjoin = add
+
+    def neg(self, a: Ring) -> Ring:
+        return phantom(a.shape)
+
+    invert = offset = neg
+
+    def shift_right(self, a: Ring, bits: int) -> Ring:
+        return phantom(a.shape)
+
+    signed_shift = shift_right
+
+    def flat(self, a: Ring) -> Ring:
+        return phantom(a.size)
+
+    def linear(self, function: Linear, *arrays: Ring) -> Ring:
+        return phantom(np.shape(function(*arrays)))
+
+    def join(self, parts: list[Ring], axis: int = 0) -> Ring:
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        return phantom(tuple(shape))
+
+    def matmul(self, a: Ring, b: Ring) -> Ring:
+        return phantom((*a.shape[:-1], b.shape[-1]))
+
+    def dot_terms(self, left: Ring, right: Ring) -> Ring:
+        return phantom(right.shape[1:])
+
+    def pack(self, bits: NDArray[np.uint8]) -> Ring:
+        return phantom(words_for(bits.size))
+
+    def unpack(self, words: Ring, shape: Shape) -> NDArray[np.uint8]:
+        return np.broadcast_to(np.uint8(0), shape)
+
+    def to_planes(self, x: Ring, count: int, shift: int = 0) -> Ring:
+        return phantom((count, words_for(x.size)))
+
+    def from_planes(self, planes: Ring, n: int) -> Ring:
+        return phantom(n)
+
+    def planes_to_packed(self, planes: Ring, size: int) -> Ring:
+        return phantom(words_for(planes.shape[0] * size))
+
+    def update_planes(self, generate: Ring, propagate: Ring, targets: list[int], gated: Ring) -> tuple[Ring, Ring]:
+        return generate, propagate
+
+    def sub_into(self, values: Ring, minus: Ring, out: Ring) -> None:
+        return
+
+    bit_deal = sub_into
+
+    def xor_into(self, values: Ring, out: Ring) -> None:
+        return
+
+    deal_digits = xor_into
+
+    def truncate_deal(self, mask: Ring, u0: Ring, m0: Ring, bits: int, u1: Ring, m1: Ring) -> None:
+        return
+
+    def select_deal(self, mask: Ring, r: Ring, rho0: Ring, sigma0: Ring, rho1: Ring, sigma1: Ring) -> None:
+        return
+
+    def truncate_close(self, c0: Ring, c1: Ring, u: Ring, m: Ring, bits: int, *, leader: bool) -> Ring:
+        return phantom(c0.size)
+
+    def masked_product(self, form: Bilinear, x: Any, y: Any, t: Ring, *, leader: bool) -> Ring:
+        return phantom(t.shape)
+
+    def select_close(self, bits: Ring, X: Ring, rho: Ring, sigma: Ring, share: Ring, *, leader: bool) -> Ring:
+        return phantom(X.size)
+
+    def bit_to_ring_close(self, bits: Ring, rho: Ring, *, leader: bool) -> Ring:
+        return phantom(rho.size)
+
+    def masked_and_close(self, a: Ring, b: Ring, ma: Ring, mb: Ring, mab: Ring, *, leader: bool) -> Ring:
+        return phantom(a.size)
+
+    def digits_close(self, public: Ring, hot: Ring, *, leader: bool) -> tuple[Ring, Ring]:
+        shape = ((public.shape[0] + 3) // 4, public.shape[1])
+        return phantom(shape), phantom(shape)
+
+    def tree_open(self, less: Ring, equal: Ring, masks: Ring) -> Ring:
+        return phantom(masks.shape)
+
+    def tree_deal(self, masks: Ring, pairs: int, out: Ring) -> None:
+        return
+
+    def tree_close(
+        self, opened: Ring, masks: Ring, products: Ring, less: Ring, equal: Ring, *, leader: bool
+    ) -> tuple[Ring, Ring]:
+        _, _, left = self.tree_plan(less.shape[0])
+        return phantom((left, less.shape[1])), phantom((left, less.shape[1]))
+
+    def permutation(self, prg: Any, stream: int, rows: int) -> NDArray[np.int64]:
+        return np.broadcast_to(np.int64(0), (rows,))
+
+    def permute_rows(self, x: Ring, permutation: NDArray[np.int64]) -> Ring:
+        return phantom(x.shape)
+
+
+class PhantomPrg:
+    """Streams of the right shape."""
+
+    def words(self, stream: int, shape: int | Shape) -> Ring:
+        """A phantom of that shape."""
+        return phantom(shape)
+
+
+class PhantomChannel:
+    """A channel that counts what is posted and finds everything arrived."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.traffic = Traffic()
+
+    def post(self, operation: int, payload: Any) -> None:
+        """Count one message."""
+        self.traffic.messages_sent += 1
+        self.traffic.payload_sent += memoryview(payload).nbytes
+
+    def flush(self) -> None:
+        """Nothing is queued."""
+
+    def take(self, operation: int, into: memoryview) -> bool:
+        """Everything has arrived."""
+        self.traffic.messages_received += 1
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Never called: nothing is ever missing."""
+
+    def abort(self, reason: str) -> None:
+        """Nobody to tell."""
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,50 @@
+"""Named library procedures: what a party runs on its own plain values, alone or with its peers, outside of a program.
+
+A node executes nothing that a peer sent; a procedure is installed with the library and called by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tacit.foundation.ledger import Ledger
+from tacit.primitive.driver import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class PartyView:
+    """What a procedure is given at one party: its own inputs only."""
+
+    name: str
+    driver: Driver
+    ledger: Ledger
+    inputs: Sequence[Any]
+    blobs: Sequence[np.ndarray]
+
+
+Facts: TypeAlias = dict[str, Any]
+Procedure: TypeAlias = Callable[..., tuple[Sequence[Any], Facts]]
+"""Takes a PartyView and parameters; returns plain values for this party and public facts for the session."""
+
+PROCEDURES: dict[str, Procedure] = {}
+
+
+def procedure(name: str) -> Callable[[Procedure], Procedure]:
+    """Install a procedure under a name."""
+
+    def install(function: Procedure) -> Procedure:
+        if name in PROCEDURES:
+            raise ValueError(f"procedure {name!r} is installed already")
+        PROCEDURES[name] = function
+        return function
+
+    return install
+
+
+def describe() -> Mapping[str, str]:
+    """Installed procedures and what they do."""
+    return {name: (function.__doc__ or "").strip().split("\n")[0] for name, function in PROCEDURES.items()}

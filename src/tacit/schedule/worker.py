@@ -1,0 +1,293 @@
+"""A party's process: it holds the party's values and shares, and runs its side of every command of the session.
+
+Started by `Session` as `python -m tacit.schedule.worker`, with its control line and its listening socket inherited. It
+executes named library functions, compiled programs and exported JAX functions; it never unpickles anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tacit import _native
+from tacit.compile.execute import execute
+from tacit.compile.program import Program
+from tacit.compile.serialize import load
+from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
+from tacit.foundation.ledger import Ledger
+from tacit.primitive.driver import Driver
+from tacit.primitive.local import decode, encode
+from tacit.primitive.mpc.assisted.session import open_session as open_assisted
+from tacit.primitive.mpc.kernel import Kernel, Ring
+from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Secret
+from tacit.resource.channel import connect_all
+from tacit.resource.identity import Identity, TrustStore
+from tacit.schedule.control import ControlLine
+from tacit.schedule.procedure import PROCEDURES, PartyView
+
+PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """One party's values, kernels and command handlers. Handler names are the command kinds."""
+
+    def __init__(self, name: str, line: ControlLine, driver: Driver, ledger: Ledger) -> None:
+        self.name = name
+        self.line = line
+        self.driver = driver
+        self.ledger = ledger
+        self.values: dict[int, Any] = {}
+        self.kernels: dict[int, tuple[Kernel, int]] = {}
+        self.programs: dict[str, Program] = {}
+
+    def serve(self) -> None:
+        """Take commands until the session ends the line. An error is reported and ends this process."""
+        while True:
+            kind, fields, blobs = self.line.receive()
+            if kind == "stop":
+                return
+            handler: Callable[..., Any] = getattr(self, f"do_{kind}")
+            answer, arrays = handler(blobs, **fields) or (None, [])
+            if answer is not None:
+                self.line.send("answer", answer, arrays)
+
+    # --- plain values -------------------------------------------------------------------------------------------
+
+    def do_put(self, blobs: list[np.ndarray], *, id: int) -> None:
+        """Keep an array of this party's own."""
+        self.values[id] = blobs[0]
+
+    def do_get(self, _: list[np.ndarray], *, id: int) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Hand a plain value of this party to its user."""
+        return {}, [np.asarray(self.values[id])]
+
+    def do_drop(self, _: list[np.ndarray], *, ids: list[int]) -> None:
+        """Forget values."""
+        for id in ids:
+            self.values.pop(id, None)
+
+    def do_call(self, blobs: list[np.ndarray], *, inputs: list[int], outputs: list[int]) -> tuple[dict[str, Any], list[Any]]:
+        """Run an exported JAX function on plain values."""
+        from jax import export  # noqa: PLC0415  JAX is loaded only where a plain function runs
+
+        function = export.deserialize(bytearray(blobs[0].tobytes()))
+        results = function.call(*[self.values[id] for id in inputs])
+        self.values.update(zip(outputs, [np.asarray(result) for result in results], strict=True))
+        return {}, []
+
+    def do_procedure(
+        self, blobs: list[np.ndarray], *, name: str, inputs: list[int], outputs: list[int], params: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Run a named library procedure with this party's plain values; its results become plain values."""
+        if name not in PROCEDURES:
+            raise UnsupportedOperation(f"no procedure {name!r}; this node knows {sorted(PROCEDURES)}")
+        view = PartyView(self.name, self.driver, self.ledger, [self.values.get(id) for id in inputs], blobs)
+        began = time.perf_counter()
+        results, facts = PROCEDURES[name](view, **params)
+        self.values.update(zip(outputs, results, strict=False))
+        shapes = [[list(np.shape(result)), np.asarray(result).dtype.str] for result in results]
+        return {"shapes": shapes, "facts": facts, **self._cost(began, 0, 0, 0)}, []
+
+    # --- secret values ------------------------------------------------------------------------------------------
+
+    def do_open(
+        self, _: list[np.ndarray], *, device: int, protocol: str, names: list[str], fraction_bits: int, exact: bool
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Open an MPC device."""
+        if self.name in names:
+            opener = open_assisted if protocol == "assisted" else _replicated()
+            kernel = self.driver.run(opener(self.driver, names, exact=exact))
+            kernel.witness = self._witness
+            self.kernels[device] = (kernel, fraction_bits)
+        return {}, []
+
+    def do_encode(self, _: list[np.ndarray], *, device: int, source: int, id: int) -> tuple[dict[str, Any], list[Any]]:
+        """Check and encode a plain value for sharing, before anything moves."""
+        _, bits = self.kernels[device]
+        ring, kind = _encode(np.asarray(self.values[source]), bits)
+        self.values[id] = ring
+        return {"shape": list(ring.shape), "kind": kind}, []
+
+    def do_share(self, _: list[np.ndarray], *, device: int, owner: str, id: int, shape: list[int], kind: str) -> None:
+        """Share the encoded value `id` of `owner`."""
+        kernel, bits = self.kernels[device]
+        ring: Ring | None = self.values.get(id) if owner == self.name else None
+        share = self.driver.run(kernel.share(owner, tuple(shape), ring))
+        if kind == "bool":
+            self.values[id] = Boolean(self.driver.run(_to_bits(kernel, share)))
+        else:
+            self.values[id] = Fixed(share, bits) if kind == "fixed" else Integer(share)
+
+    def do_program(self, blobs: list[np.ndarray], *, digest: str) -> None:
+        """Receive a compiled program."""
+        self.programs[digest] = load(blobs[0].tobytes())
+
+    def do_run(
+        self, _: list[np.ndarray], *, device: int, digest: str, inputs: list[int], outputs: list[int], timing: bool
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Run a program on secret values; its results stay here as shares."""
+        kernel, bits = self.kernels[device]
+        profile = self.driver.profile
+        profile.timing = timing
+        before = profile.rounds, profile.payload, profile.messages
+        program = self.programs[digest]
+        began = time.perf_counter()
+        results = self.driver.run(execute(kernel, self.driver, program, [self.values[id] for id in inputs], bits=bits))
+        self.values.update(zip(outputs, results, strict=True))
+        return self._cost(began, *before), []
+
+    def do_reveal(
+        self, _: list[np.ndarray], *, device: int, ids: list[int], to: list[str], because: str, line: str
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Open secret values to the parties named, and write it down."""
+        kernel, _bits = self.kernels[device]
+        plain = [self.driver.run(_open(kernel, self.values[id], to)) for id in ids]
+        for id in ids:
+            shape = list(self.values[id].shape)
+            self.ledger.append("reveal", what=_kind(self.values[id]), shape=shape, to=to, because=because, line=line)
+        return {}, [array for array in plain if array is not None]
+
+    def do_publish(self, _: list[np.ndarray], *, device: int, ids: list[int]) -> tuple[dict[str, Any], list[Any]]:
+        """Describe secret values: kinds and shapes, which are public."""
+        del device
+        return {"values": [[_kind(self.values[id]), list(self.values[id].shape)] for id in ids]}, []
+
+    def do_profile(self, _: list[np.ndarray]) -> tuple[dict[str, Any], list[Any]]:
+        """This party's counters."""
+        profile = self.driver.profile
+        rows = [
+            [name, line, entry.messages, entry.payload, entry.seconds, entry.calls]
+            for (name, line), entry in profile.by_operation.items()
+        ]
+        return {
+            "rounds": profile.rounds,
+            "messages": profile.messages,
+            "bytes": profile.payload,
+            "waited": profile.waited,
+            "by_peer": profile.by_peer,
+            "by_operation": rows,
+            "ledger": str(self.ledger.path),
+            "ledger_head": self.ledger.head,
+        }, []
+
+    def do_threads(self, _: list[np.ndarray], *, count: int) -> None:
+        """Threads that kernels of this process may use."""
+        _native.set_threads(count)
+
+    def _witness(self, what: str, shape: tuple[int, ...]) -> None:
+        """Write down a value that a protocol opened by design."""
+        self.ledger.append("opened", what=what, shape=list(shape), to="all parties")
+
+    def _cost(self, began: float, rounds: int, payload: int, messages: int) -> dict[str, Any]:
+        profile = self.driver.profile
+        return {
+            "seconds": time.perf_counter() - began,
+            "rounds": profile.rounds - rounds,
+            "bytes": profile.payload - payload,
+            "messages": profile.messages - messages,
+        }
+
+
+def _encode(values: np.ndarray, bits: int) -> tuple[Ring, str]:
+    if values.dtype == np.bool_:
+        return values.astype(np.uint64), "bool"
+    if np.issubdtype(values.dtype, np.integer):
+        if values.size and max(abs(int(values.max())), abs(int(values.min()))) >= 1 << 62:
+            raise InputError(f"an integer of the input reaches {int(values.max())}; shared integers must stay below 2**62")
+        return values.astype(np.int64).view(np.uint64), "int"
+    if np.issubdtype(values.dtype, np.floating):
+        return encode(values, bits), "fixed"
+    raise InputError(f"arrays of dtype {values.dtype} cannot be shared. Encode text or dates as numbers first.")
+
+
+async def _to_bits(kernel: Kernel, share: Any) -> Any:
+    bits = await kernel.decompose(share, 1)
+    return kernel.rearrange(lambda a: a.reshape(a.shape[:-1]), bits)
+
+
+async def _open(kernel: Kernel, value: Secret, to: list[str]) -> np.ndarray | None:
+    if isinstance(value, Boolean):
+        return await kernel.reveal_bits(value.share, to)
+    ring = await kernel.reveal(value.share, to)
+    if ring is None:
+        return None
+    return decode(ring, value.bits) if isinstance(value, Fixed) else ring.view(np.int64)
+
+
+def _kind(value: Secret) -> str:
+    return {Fixed: "fixed", Integer: "int", Boolean: "bool"}[type(value)]
+
+
+def _replicated() -> Callable[..., Any]:
+    from tacit.primitive.mpc.replicated.session import open_session  # noqa: PLC0415  only where it is used
+
+    return open_session
+
+
+def main() -> None:
+    """Run one party until its session ends. Exit status 0 in good order, 1 after an error that was reported."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when a party stops, and ends the control line
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--listen", type=int, required=True)
+    parser.add_argument("--config", required=True)
+    arguments = parser.parse_args()
+    config = json.loads(Path(arguments.config).read_text(encoding="utf-8"))
+    name = config["name"]
+    line = ControlLine(socket.socket(fileno=arguments.control), "the session")
+    channels: dict[str, Any] = {}
+    try:
+        channels = _connect(config, arguments.listen)
+        driver = Driver(name, channels, deadline=config["deadline"])
+        ledger = Ledger(Path(config["ledger"]), name)
+        line.send("answer", {"ready": name})
+        Worker(name, line, driver, ledger).serve()
+    except TacitError as error:
+        _report(line, type(error).__name__, str(error))
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  a bug of ours: tell the session its type and place, never values
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        _report(line, "SessionError", f"{name} failed with {type(error).__name__}; its log has the trace")
+        sys.exit(1)
+    finally:
+        for channel in channels.values():
+            channel.close()
+
+
+def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
+    folder = Path(config["folder"])
+    return connect_all(
+        config["name"],
+        {party: (host, port) for party, (host, port) in config["addresses"].items()},
+        None if config["danger_plain_tcp"] else Identity.load(folder / config["name"]),
+        None if config["danger_plain_tcp"] else TrustStore.load(folder / "trust"),
+        session=bytes.fromhex(config["session"]),
+        listener=socket.socket(fileno=listener),
+        timeout=config["connect_timeout"],
+    )
+
+
+def _report(line: ControlLine, kind: str, message: str) -> None:
+    try:
+        line.send("error", {"type": kind, "message": message})
+    except TacitError:
+        print(f"{kind}: {message}", file=sys.stderr)  # noqa: T201  the session is gone; its log is all there is
+
+
+if __name__ == "__main__":
+    main()
