@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Protocol, final
+from typing import Any, Protocol, TypeAlias, final
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
-from typing_extensions import Buffer
 
 from tacit import _native
 from tacit.foundation.errors import InputError
+
+Writable: TypeAlias = bytearray | memoryview | NDArray[Any]
 
 
 class Keystream(Protocol):
@@ -29,16 +30,16 @@ class Keystream(Protocol):
     kind raises TypeError, a stream that would not end in time ValueError; either leaves the buffer unchanged.
     """
 
-    def expand(self, nonce: int, counter: int, out: Buffer) -> None:
+    def expand(self, nonce: int, counter: int, out: Writable) -> None:
         """Overwrite `out` with the stream."""
 
-    def add_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def add_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Add the stream to `out`, word by word modulo 2**64."""
 
-    def sub_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def sub_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Subtract the stream from `out`, word by word modulo 2**64."""
 
-    def xor_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def xor_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Exclusive-or the stream into `out`, byte by byte."""
 
 
@@ -58,27 +59,27 @@ class OpenSslKeystream:
             raise InputError(f"an AES-128 key has {KEY_BYTES} bytes, not {len(key)}")
         self._algorithm = algorithms.AES128(key)
 
-    def expand(self, nonce: int, counter: int, out: Buffer) -> None:
+    def expand(self, nonce: int, counter: int, out: Writable) -> None:
         """Overwrite `out` with the stream."""
         held = _bytes_of(out)
         for part, stream in self._parts(nonce, counter, held.size):
             held[part] = stream
 
-    def add_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def add_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Add the stream to `out`, word by word modulo 2**64."""
         held = _bytes_of(out, words=True)
         for part, stream in self._parts(nonce, counter, held.size):
             words = held[part].view(_WORD)
             words += stream.view(_WORD)
 
-    def sub_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def sub_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Subtract the stream from `out`, word by word modulo 2**64."""
         held = _bytes_of(out, words=True)
         for part, stream in self._parts(nonce, counter, held.size):
             words = held[part].view(_WORD)
             words -= stream.view(_WORD)
 
-    def xor_into(self, nonce: int, counter: int, out: Buffer) -> None:
+    def xor_into(self, nonce: int, counter: int, out: Writable) -> None:
         """Exclusive-or the stream into `out`, byte by byte."""
         held = _bytes_of(out)
         for part, stream in self._parts(nonce, counter, held.size):
@@ -98,9 +99,9 @@ class OpenSslKeystream:
             yield slice(begin, end), np.frombuffer(encryptor.update(_ZEROS[: end - begin]), np.uint8)
 
 
-def _bytes_of(out: Buffer, *, words: bool = False) -> NDArray[np.uint8]:
+def _bytes_of(out: Writable, *, words: bool = False) -> NDArray[np.uint8]:
     """A writable flat view of `out`'s memory."""
-    view = memoryview(out)
+    view = out.data if isinstance(out, np.ndarray) else memoryview(out)
     if view.readonly or not view.c_contiguous:
         raise TypeError("out must be a C-contiguous writable array")
     if view.format not in (_WORD_FORMATS if words else _FORMATS):

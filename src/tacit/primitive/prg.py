@@ -15,10 +15,9 @@ from typing import NoReturn, final
 import numpy as np
 from cryptography.hazmat.primitives import hashes, hmac
 from numpy.typing import NDArray
-from typing_extensions import Buffer
 
 from tacit.foundation.errors import CorrelationReused, InputError, SecrecyError
-from tacit.primitive.keystream import KEY_BYTES, OpenSslKeystream, keystream
+from tacit.primitive.keystream import KEY_BYTES, OpenSslKeystream, Writable, keystream
 
 
 @final
@@ -79,7 +78,7 @@ class Prg:
         """The highest stream number claimed so far; -1 before the first."""
         return self._last
 
-    def fill(self, stream: int, out: Buffer) -> None:
+    def fill(self, stream: int, out: Writable) -> None:
         """Overwrite `out`, a writable C-contiguous buffer of any length and type, with stream number `stream`."""
         self._claim(stream)
         self._keystream.expand(stream, 0, out)
@@ -100,7 +99,7 @@ class Prg:
         self._claim(stream)
         self._keystream.sub_into(stream, 0, out)
 
-    def xor_into(self, stream: int, out: Buffer) -> None:
+    def xor_into(self, stream: int, out: Writable) -> None:
         """Exclusive-or the stream into `out`, a writable C-contiguous buffer; no temporary is made."""
         self._claim(stream)
         self._keystream.xor_into(stream, 0, out)
@@ -126,7 +125,7 @@ class Prg:
                 flat[refused] = again
                 refused = refused[again >= np.uint64(limit)]
         if bound < _WORDS:
-            flat -= flat // np.uint64(bound) * np.uint64(bound)  # four times as fast as NumPy's remainder
+            _reduce(flat, np.uint64(bound))
         return out
 
     def permutation(self, stream: int, n: int) -> NDArray[np.uint32] | NDArray[np.uint64]:
@@ -145,7 +144,7 @@ class Prg:
             order = np.argsort(keys)
             ranked = keys[order]
             if not np.any(ranked[1:] == ranked[:-1]):
-                return order.astype(np.uint32 if n <= _UINT32 else np.uint64)
+                return order.astype(np.uint32) if n <= _UINT32 else order.astype(np.uint64)
             blocks += self._draw(stream, blocks, keys)
 
     def _draw(self, stream: int, block: int, out: NDArray[np.uint64]) -> int:
@@ -203,6 +202,14 @@ def _encoded_label(label: str | int) -> bytes:
     return kind + len(content).to_bytes(8, "big") + content
 
 
+def _reduce(words: NDArray[np.uint64], bound: np.uint64) -> None:
+    """Replace words by words % bound: by quotients, several times as fast as NumPy's remainder, in cached pieces."""
+    for begin in range(0, words.size, _PIECE):
+        piece = words[begin : begin + _PIECE]
+        piece -= piece // bound * bound
+
+
 _WORDS = 2**64
+_PIECE = 1 << 14
 _UINT32 = 2**32
 _BLOCK_BYTES = 16

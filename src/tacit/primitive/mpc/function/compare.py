@@ -6,17 +6,14 @@ which leaves 2**(62 - bits) for reals.
 
 from __future__ import annotations
 
-from math import prod
-from typing import Any
-
 import numpy as np
 
 from tacit.primitive.mpc.function.arithmetic import difference, spread_bits
-from tacit.primitive.mpc.function.chunk import CHUNK, broadcast_shape, chunked, large
+from tacit.primitive.mpc.function.chunk import broadcast_shape, chunked, large
 from tacit.primitive.mpc.function.contract import EXACT, contract, magnitude
 from tacit.primitive.mpc.function.operand import Number, bits_of, number, wrap
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
-from tacit.primitive.mpc.value import Boolean, Integer, Value
+from tacit.primitive.mpc.value import Boolean, Value
 
 DIFFERENCE = magnitude(62, 1, "x - y")
 

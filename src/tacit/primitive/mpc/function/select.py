@@ -7,15 +7,26 @@ from typing import Any
 import numpy as np
 
 from tacit.foundation.errors import TypeMismatch
-from tacit.primitive.mpc.function.arithmetic import difference, spread, spread_bits
+from tacit.primitive.mpc.function.arithmetic import spread, spread_bits
 from tacit.primitive.mpc.function.chunk import broadcast_shape, chunked, large
 from tacit.primitive.mpc.function.compare import DIFFERENCE
 from tacit.primitive.mpc.function.contract import EXACT, contract, magnitude
-from tacit.primitive.mpc.function.logic import logical_and, logical_not, logical_or
-from tacit.primitive.mpc.function.operand import Number, aligned, bits_of, is_secret, multiplier, number, wrap
+from tacit.primitive.mpc.function.logic import logical_and, logical_or
+from tacit.primitive.mpc.function.operand import (
+    Number,
+    Operand,
+    aligned,
+    at_scale,
+    bits_of,
+    common_bits,
+    constant,
+    is_secret,
+    number,
+    wrap,
+)
 from tacit.primitive.mpc.function.structure import unite
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.primitive.mpc.value import Boolean, Fixed, Value
 
 
 @contract(domain=DIFFERENCE, error=EXACT)
@@ -66,9 +77,9 @@ def _embedded(k: Kernel, x: Value, shape: tuple[int, ...]) -> Bits:
 
 async def _select_public(k: Kernel, c: Bits, x: Any, y: Any, bits: int | None) -> Number:
     """Both branches public: a lift and a public factor."""
-    a, b, scale = await aligned(k, Integer(k.public(np.zeros((), np.uint64))), np.asarray(y), bits)
-    del a
-    raise NotImplementedError
+    scale = common_bits((x, y), bits)
+    first, second = constant(x, scale), constant(y, scale)
+    return wrap(k.add_public(k.scale(await k.lift(c), first - second), second), scale)
 
 
 @contract(domain=magnitude(62, 1), error=EXACT)
@@ -127,3 +138,51 @@ async def minimum(k: Kernel, x: Value, y: Value) -> Value:
     a, d, scale = await _margin(k, x, y)
     gated = await k.gate(await k.negative(d), d)
     return wrap(k.linear(lambda s, t, g: s - t + g, a, d, gated), scale)
+
+
+async def _margin(k: Kernel, x: Value, y: Value) -> tuple[Arith, Arith, int | None]:
+    """One operand, it minus the other, and their scale."""
+    if type(x) is Fixed and type(y) is Fixed and x.bits == y.bits:
+        return x.share, k.sub(x.share, y.share), x.bits
+    if not is_secret(x):
+        x, y = y, x
+    a, b, scale = await aligned(k, x, y)
+    if type(b) is np.ndarray:
+        return a, k.add_public(a, np.negative(b)), scale
+    return a, k.sub(a, b), scale
+
+
+@contract(domain=DIFFERENCE, error=EXACT)
+async def clip(k: Kernel, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
+    """x, but at least `low` and at most `high`; each bound shared, public, infinite or absent, with low <= high.
+
+    Computes: x - [x < low] (x - low) + [high < x] (high - x), both comparisons side by side.
+    Reveals: nothing. Costs: one `negative` and one `gate`, of twice the size. Error: none.
+    """
+    low, high = _bound(low), _bound(high)
+    if low is None and high is None:
+        return x
+    if low is None:
+        return await minimum(k, x, high)
+    if high is None:
+        return await maximum(k, x, low)
+    if large(x, low, high):
+        return await chunked(k, clip, x, low, high)
+    scale = common_bits((x, low, high))
+    a, b, c = [_shared(k, await at_scale(k, v, scale)) for v in (x, low, high)]
+    shape = broadcast_shape(a.shape, b.shape, c.shape)
+    margins = k.linear(lambda s, t, u: np.stack([np.broadcast_to(s - t, shape), np.broadcast_to(u - s, shape)]), a, b, c)
+    gated = await k.gate(await k.negative(margins), margins)
+    return wrap(k.linear(lambda s, g: s - g[0] + g[1], a, gated), scale)
+
+
+def _bound(value: Any) -> Value | None:
+    """A bound that binds: None for an infinite one."""
+    if value is None or is_secret(value):
+        return value
+    bound = np.asarray(value)
+    return None if bound.dtype.kind == "f" and bool(np.all(np.isinf(bound))) else bound
+
+
+def _shared(k: Kernel, x: Operand) -> Arith:
+    return k.public(x) if type(x) is np.ndarray else x

@@ -1,0 +1,166 @@
+# The native kernels: one typed door.
+#
+# Every kernel works on C-contiguous buffers that the caller provides, writes only its `out` arguments, gives the same
+# words on every instruction set and number of threads, and releases the GIL where the work outlasts the hand-over.
+# A buffer of the wrong type, order or writability raises TypeError; sizes, ranges and overlaps that do not fit raise
+# ValueError with the numbers. Arithmetic is modulo 2**64. Packed bits: bit e % 64 of word e // 64 is element e.
+
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words: TypeAlias = NDArray[np.uint64]
+Indices: TypeAlias = NDArray[np.int64]
+Octets: TypeAlias = NDArray[np.uint8] | NDArray[np.bool_]
+Reals: TypeAlias = NDArray[np.float64]
+Writable: TypeAlias = bytearray | memoryview | NDArray[Any]
+Isa: TypeAlias = Literal["portable", "avx2", "avx512"]
+
+# The processor. `isa` is the set in use: the best one, until `set_isa` lowers it.
+def isa() -> Isa: ...
+def best_isa() -> Isa: ...
+def set_isa(name: Isa) -> None: ...
+def has_aes() -> bool: ...
+def threads() -> int: ...
+def set_threads(count: int) -> None: ...
+
+# AES-128 in counter mode: block i of the stream is AES_key(nonce || counter + i), each 8 big-endian bytes. The stream
+# must end before block 2**64. RuntimeError where `has_aes()` is false. The key schedule is wiped on destruction.
+@final
+class Aes128:
+    def __init__(self, key: bytes) -> None: ...
+    def expand(self, nonce: int, counter: int, out: Writable) -> None: ...  # out = stream, of any length
+    def add_into(self, nonce: int, counter: int, out: Writable) -> None: ...  # out += stream, by 64-bit words
+    def sub_into(self, nonce: int, counter: int, out: Writable) -> None: ...  # out -= stream, by 64-bit words
+    def xor_into(self, nonce: int, counter: int, out: Writable) -> None: ...  # out ^= stream, of any length
+
+# Ring arithmetic, element by element on equally many elements; shapes are flattened. `out` may be an input.
+def add(a: Words, b: Words, out: Words) -> None: ...
+def sub(a: Words, b: Words, out: Words) -> None: ...
+def neg(a: Words, out: Words) -> None: ...
+def mul(a: Words, b: Words, out: Words) -> None: ...
+def mul_add(a: Words, b: Words, c: Words, out: Words) -> None: ...  # a * b + c
+def scale(a: Words, k: int, out: Words) -> None: ...  # k * a, for any integer k
+def axpy(k: int, a: Words, out: Words) -> None: ...  # out += k * a
+
+# Fused steps of the two-party masked protocol. X, Y are public masked values, other operands are this party's
+# shares; leader is 1 (or True) for the party that adds public terms, 0 for the other. bits is 0 to 62.
+# Closes a product: out = leader * X * Y - X * ry - Y * rx + t
+def product_close(X: Words, Y: Words, rx: Words, ry: Words, t: Words, leader: int, out: Words) -> None: ...
+
+# Closes a square: out = leader * X * X - 2 * X * rx + t
+def square_close(X: Words, rx: Words, t: Words, leader: int, out: Words) -> None: ...
+
+# Closes a truncation, with C = C0 + C1: out = leader * ((C >> bits) - 2**(62 - bits)) - u + (0 if msb(C) else m)
+def truncate_close(C0: Words, C1: Words, u: Words, m: Words, bits: int, leader: int, out: Words) -> None: ...
+
+# Deals a truncation's follower part: u1 = (s >> bits) - u0; m1 = (s >> 63) * 2**(64 - bits) - m0
+def truncate_deal(s: Words, u0: Words, m0: Words, bits: int, u1: Words, m1: Words) -> None: ...
+
+# b = packed bits: out = b * share + (1 - 2 * b) * (X * rho - sigma), the same for both parties
+def select_close(bits: Words, X: Words, rho: Words, sigma: Words, share: Words, leader: int, out: Words) -> None: ...
+
+# beta = packed bits: rho1 = beta - rho0; sigma1 = beta * r - sigma0
+def select_deal(beta: Words, r: Words, rho0: Words, sigma0: Words, rho1: Words, sigma1: Words) -> None: ...
+
+# b = packed bits: out = leader * b + (1 - 2 * b) * rho
+def bit_to_ring_close(bits: Words, rho: Words, leader: int, out: Words) -> None: ...
+
+# A share of sum over j of coefficients[j] * (X - r)**j, from shares powers[k - 1] of r**k, k = 1 .. degree <= 64
+def polynomial_close(X: Words, powers: Words, coefficients: Words | Indices, leader: int, out: Words) -> None: ...
+
+# shares1[k - 1] = r**k - shares0[k - 1]; both have shape [degree, n], degree <= 64
+def powers_deal(r: Words, shares0: Words, shares1: Words) -> None: ...
+
+# Fixed point. encode: out = round half to even of values * 2**bits; returns the first index whose value is not finite
+# or reaches 2**(62 - bits) in magnitude (out is 0 at all such), or -1. decode: out = signed(a) / 2**bits, rounded once.
+def encode(values: Reals, bits: int, out: Words) -> int: ...
+def decode(a: Words, bits: int, out: Reals) -> None: ...
+
+# Bits. n elements take W = ceil(n / 64) words; plane i of an array holds bit i of every element.
+def pack(bits: Octets, out: Words) -> None: ...  # [n] -> [W]
+def unpack(words: Words, out: Octets) -> None: ...  # [W] -> [n]
+def transpose64(x: Words, out: Words) -> None: ...  # [m, 64] -> [m, 64], every 64 x 64 bit block
+def to_planes(x: Words, out: Words, shift: int = 0) -> None: ...  # [n] -> [count, W]: bits shift .. shift + count - 1
+def from_planes(planes: Words, out: Words) -> None: ...  # [count, W] -> [n]
+def gather(x: Words, index: Indices, out: Words) -> None: ...  # out[i] = x[index[i]], rows of [n] or [n, width]
+def permute(x: Words, perm: Indices, out: Words) -> None: ...  # out[i] = x[perm[i]], perm a permutation
+def bit_xor(a: Words, b: Words, out: Words) -> None: ...
+def bit_and(a: Words, b: Words, out: Words) -> None: ...
+def popcount(words: Words) -> int: ...
+
+# Comparison of a public masked value with dealt bits, on planes [count, W]; see native/src/compare.hpp.
+def digit_planes(bits: int) -> int: ...
+def digits_deal(r: Words, out: Words, accumulate: bool = False) -> None: ...
+def digits_close(c: Words, hot: Words, leader: bool, g: Words, p: Words) -> None: ...
+def tree_plan(pairs: int) -> tuple[int, int, int]: ...  # opened, products, next_pairs
+def tree_open(g: Words, p: Words, lam: Words, out: Words) -> None: ...
+def tree_deal(lam: Words, pairs: int, out: Words, accumulate: bool = False) -> None: ...
+def tree_close(
+    opened: Words, lam: Words, products: Words, g: Words, p: Words, leader: bool, g2: Words, p2: Words
+) -> None: ...
+
+# Boolean products on packed words; see native/src/boolean.hpp.
+def replicated_and(x0: Words, x1: Words, y0: Words, y1: Words, alpha: Words, out: Words) -> None: ...
+def masked_and_close(x: Words, y: Words, lx: Words, ly: Words, lxy: Words, leader: bool, out: Words) -> None: ...
+def carry_plan(pairs: int) -> tuple[int, int]: ...  # ands, next_pairs
+def carry_and(g0: Words, p0: Words, g1: Words, p1: Words, alpha: Words, out: Words) -> None: ...
+def carry_close(g: Words, p: Words, ands: Words, g2: Words, p2: Words) -> None: ...
+
+# Products. accumulate: 0 writes out, 1 adds to it, -1 subtracts from it; out is contiguous and apart from the inputs.
+# a [m, k] or [batch, m, k], b likewise, of any strides; out [m, n], or [batch, m, n] where a single a or b serves for all
+def matmul(a: Words, b: Words, out: Words, accumulate: int = 0) -> None: ...
+
+# As matmul, of sign_ab * (a @ b) + sign_cd * (c @ d); signs are 1 or -1
+def matmul_pair(
+    a: Words, b: Words, c: Words, d: Words, out: Words, accumulate: int = 0, sign_ab: int = 1, sign_cd: int = 1
+) -> None: ...
+
+# Convolution of images x [N, H, W, C] with k [KH, KW, C / groups, O] to [N, OH, OW, O], and its gradients with respect
+# to x and k from one g [N, OH, OW, O]; contiguous, the kernel is not reversed.
+def conv2d(
+    x: Words,
+    k: Words,
+    out: Words,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    dil_h: int = 1,
+    dil_w: int = 1,
+    groups: int = 1,
+    accumulate: int = 0,
+) -> None: ...
+def conv2d_input_grad(
+    g: Words,
+    k: Words,
+    out: Words,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    dil_h: int = 1,
+    dil_w: int = 1,
+    groups: int = 1,
+    accumulate: int = 0,
+) -> None: ...
+def conv2d_kernel_grad(
+    x: Words,
+    g: Words,
+    out: Words,
+    stride_h: int = 1,
+    stride_w: int = 1,
+    pad_top: int = 0,
+    pad_bottom: int = 0,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    dil_h: int = 1,
+    dil_w: int = 1,
+    groups: int = 1,
+    accumulate: int = 0,
+) -> None: ...

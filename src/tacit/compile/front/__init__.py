@@ -1,0 +1,1 @@
+"""Front ends: each turns a framework's function into a `Program`."""

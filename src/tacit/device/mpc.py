@@ -1,0 +1,246 @@
+"""The `MPC` device: JAX functions on shared values.
+
+`mpc(fn)(*args)` only notes the call. When a result is needed, all pending calls that lead to it are traced together as one
+program, so the passes and the driver see the whole computation and independent parts share rounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tacit.compile.build import Compiled, compile_function
+from tacit.device.executor import Executor
+from tacit.device.plain import PlainValue, as_array
+from tacit.device.secret import Call, Secret
+from tacit.foundation.errors import ConfigError, InputError, UnsupportedOperation
+from tacit.primitive.mpc.protocol import Protocol, protocol_name
+
+DTYPES = {"fixed": np.dtype(np.float32), "int": np.dtype(np.int32), "bool": np.dtype(np.bool_)}
+
+
+@final
+class MPC:
+    """Parties that compute on shares under one protocol. Print it for its threat model."""
+
+    def __init__(self, executor: Executor, protocol: Protocol, names: Sequence[str]) -> None:
+        self.executor = executor
+        self.protocol = protocol
+        self.names = tuple(names)
+        self.number = executor.new_id()
+        self._shared: dict[int, Secret] = {}
+        self._programs: dict[Any, tuple[Compiled, Any]] = {}
+        self._loaded: set[str] = set()
+        fields = {
+            "device": self.number,
+            "protocol": protocol_name(protocol),
+            "names": list(names),
+            "fraction_bits": protocol.fraction_bits,
+            "exact": protocol.exact,
+        }
+        executor.ask(executor.parties, "open", fields)
+        self.last_run: dict[str, Mapping[str, Any]] = {}
+
+    def __str__(self) -> str:
+        return f"{self.protocol}\nParties: {', '.join(self.names)}"
+
+    def __repr__(self) -> str:
+        return f"MPC({protocol_name(self.protocol)}: {', '.join(self.names)})"
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def share(self, value: PlainValue) -> Secret:
+        """Share a party's plain value. The same value is shared once.
+
+        Reveals: nothing. Costs: 1 round, 8 bytes per element from the owner.
+        Raises: FixedPointOverflow, DomainError or InputError of the owner before anything moves.
+        """
+        known = self._shared.get(value.id)
+        if known is not None:
+            return known
+        owner = value.device.party
+        if owner not in self.names:
+            raise ConfigError(f"{owner} takes no part in {self!r} and cannot share a value with it")
+        id = self.executor.new_id()
+        facts, _ = self.executor.ask([owner], "encode", {"device": self.number, "source": value.id, "id": id})[owner]
+        fields = {"device": self.number, "owner": owner, "id": id, "shape": facts["shape"], "kind": facts["kind"]}
+        self.executor.command(self.names, "share", fields)
+        secret = Secret.held(self, id, tuple(facts["shape"]), DTYPES[facts["kind"]])
+        self._shared[value.id] = secret
+        return secret
+
+    # --- computing ----------------------------------------------------------------------------------------------
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function on this device: arguments may be secrets, plain values (shared on the way) and public arrays."""
+
+        def call(*arguments: Any) -> Any:
+            return self.apply(function, arguments)
+
+        return call
+
+    def apply(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Note a call; its results as secrets, in the structure the function returns."""
+        leaves, tree = jax.tree.flatten(tuple(arguments), is_leaf=_is_device_value)
+        flat = tuple(self._argument(leaf) for leaf in leaves)
+        specs = [leaf for leaf in flat if isinstance(leaf, Secret)]
+
+        def shaped(*secrets: Any) -> Any:
+            supply = iter(secrets)
+            return function(*jax.tree.unflatten(tree, [next(supply) if isinstance(x, Secret) else x for x in flat]))
+
+        result = jax.eval_shape(shaped, *[jax.ShapeDtypeStruct(s.shape, s.dtype) for s in specs])
+        outputs, out_tree = jax.tree.flatten(result)
+        call = Call(function, flat, tree, len(outputs))
+        secrets = [Secret.pending(self, call, i, tuple(o.shape), np.dtype(o.dtype)) for i, o in enumerate(outputs)]
+        return jax.tree.unflatten(out_tree, secrets)
+
+    def numpy(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """A function of `jax.numpy` by name, for operators and NumPy's dispatch."""
+        function = getattr(jnp, name, None)
+        if function is None:
+            raise UnsupportedOperation(f"numpy.{name} has no counterpart in jax.numpy. Write it with functions of jax.numpy.")
+        return self.apply(_Named(name, tuple(sorted(options.items(), key=lambda item: item[0]))), arguments)
+
+    def run(self, secrets: Sequence[Secret], *, timing: bool = False) -> None:
+        """Compute pending secrets now, together; they stay shared.
+
+        `last_run` then holds, by party, the seconds, rounds, bytes and messages of the run.
+        """
+        todo = list({id(s): s for s in secrets if s.id is None}.values())
+        if not todo:
+            return
+        compiled, leaves = self._compile(todo)
+        if compiled.digest not in self._loaded:
+            blob = np.frombuffer(compiled.data, np.uint8)
+            self.executor.command(self.names, "program", {"digest": compiled.digest}, [blob])
+            self._loaded.add(compiled.digest)
+        ids = [self.executor.new_id() for _ in todo]
+        fields = {
+            "device": self.number,
+            "digest": compiled.digest,
+            "inputs": [leaf.id for leaf in leaves],
+            "outputs": ids,
+            "timing": timing,
+        }
+        answers = self.executor.ask(self.names, "run", fields)
+        self.last_run = {party: facts for party, (facts, _) in answers.items()}
+        for secret, number in zip(todo, ids, strict=True):
+            secret.hold(number)
+
+    def compile(self, secrets: Sequence[Secret]) -> Compiled:
+        """The program that would compute the pending secrets: print it, price it, hash it."""
+        return self._compile(list(secrets))[0]
+
+    def _compile(self, todo: list[Secret]) -> tuple[Compiled, list[Secret]]:
+        leaves: list[Secret] = []
+        order: dict[int, int] = {}
+        calls: list[Call] = []
+        seen: dict[int, int] = {}
+        key = tuple(_describe(secret, leaves, order, calls, seen) for secret in todo)
+        full_key = (key, tuple(_call_key(call, order, seen) for call in calls), tuple((s.shape, str(s.dtype)) for s in leaves))
+        found = self._programs.get(full_key)
+        if found is not None:
+            return found[0], leaves
+
+        def composite(*inputs: Any) -> list[Any]:
+            results: dict[int, list[Any]] = {}
+
+            def value(argument: Any) -> Any:
+                if not isinstance(argument, Secret):
+                    return argument
+                if argument.id is not None:
+                    return inputs[order[id(argument)]]
+                assert argument.call is not None
+                return results[id(argument.call)][argument.index]
+
+            for call in calls:
+                arguments = jax.tree.unflatten(call.tree, [value(argument) for argument in call.arguments])
+                results[id(call)] = jax.tree.leaves(call.function(*arguments))
+            return [value(secret) for secret in todo]
+
+        specs = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+        compiled = compile_function(composite, specs)
+        self._programs[full_key] = (compiled, [call.function for call in calls])  # keeps ids in the key from being reused
+        return compiled, leaves
+
+    def _argument(self, leaf: Any) -> Any:
+        if isinstance(leaf, Secret):
+            if leaf.device is not self:
+                raise InputError(f"{leaf!r} belongs to another device than {self!r}")
+            return leaf
+        if isinstance(leaf, PlainValue):
+            return self.share(leaf)
+        return as_array(leaf) if not np.isscalar(leaf) else leaf
+
+
+def _is_device_value(leaf: Any) -> bool:
+    return isinstance(leaf, (Secret, PlainValue))
+
+
+def _describe(
+    secret: Secret, leaves: list[Secret], order: dict[int, int], calls: list[Call], seen: dict[int, int]
+) -> tuple[Any, ...]:
+    """Number a secret: ('leaf', i) or ('call', i, index); calls are listed so that arguments come first."""
+    if secret.id is not None:
+        if id(secret) not in order:
+            order[id(secret)] = len(leaves)
+            leaves.append(secret)
+        return ("leaf", order[id(secret)])
+    stack: list[tuple[Secret, bool]] = [(secret, False)]
+    while stack:
+        current, expanded = stack.pop()
+        call = current.call
+        if current.id is not None or call is None:
+            if current.id is not None and id(current) not in order:
+                order[id(current)] = len(leaves)
+                leaves.append(current)
+            continue
+        if id(call) in seen:
+            continue
+        if expanded:
+            seen[id(call)] = len(calls)
+            calls.append(call)
+            continue
+        stack.append((current, True))
+        stack.extend((argument, False) for argument in reversed(call.arguments) if isinstance(argument, Secret))
+    return ("call", seen[id(secret.call)], secret.index)
+
+
+def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[Any, ...]:
+    """What makes a call the same: the function, and for each argument its place or its public value."""
+    function = call.function if isinstance(call.function, _Named) else (getattr(call.function, "__hash__", None) and call.function)
+    arguments: list[Any] = []
+    for argument in call.arguments:
+        if isinstance(argument, Secret):
+            if argument.id is not None:
+                arguments.append(("leaf", order[id(argument)]))
+            else:
+                arguments.append(("call", seen[id(argument.call)], argument.index))
+        elif isinstance(argument, np.ndarray):
+            arguments.append((argument.dtype.str, argument.shape, hashlib.sha256(argument.tobytes()).digest()))
+        else:
+            arguments.append((type(argument).__name__, argument))
+    return (function, call.tree, tuple(arguments))
+
+
+class _Named:
+    """A function of `jax.numpy` with options: equal names are equal functions, so programs are cached."""
+
+    def __init__(self, name: str, options: tuple[tuple[str, Any], ...]) -> None:
+        self.name = name
+        self.options = options
+
+    def __call__(self, *arguments: Any) -> Any:
+        return getattr(jnp, self.name)(*arguments, **dict(self.options))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Named) and (self.name, repr(self.options)) == (other.name, repr(other.options))
+
+    def __hash__(self) -> int:
+        return hash((self.name, repr(self.options)))

@@ -1,0 +1,61 @@
+"""The only way out of secrecy."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tacit.device.secret import Secret
+from tacit.foundation.errors import ConfigError, InputError
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def reveal(value: Any, to: str | Sequence[str], because: str) -> Any:
+    """Open secrets to the parties named, and have every party write it into its ledger.
+
+    Takes a `Secret` or any structure of them; returns NumPy arrays (float64, int64, bool) in the same structure: what the
+    receiving party now knows. Parts that are not secret pass through.
+
+    Reveals: the values, to `to`. Costs: 1 round, 8 bytes per element (1 bit for truth values) to each receiver.
+    Raises: ConfigError for a party that is not part of the device; InputError for an empty reason.
+    """
+    receivers = [to] if isinstance(to, str) else list(to)
+    if not because.strip():
+        raise InputError("a reveal needs a reason: because='...' says in the ledger why the value may be seen")
+    if not receivers:
+        raise InputError("a reveal needs at least one receiver in `to`")
+    leaves, tree = jax.tree.flatten(value, is_leaf=lambda leaf: isinstance(leaf, Secret))
+    secrets = [leaf for leaf in leaves if isinstance(leaf, Secret)]
+    if not secrets:
+        return value
+    device = secrets[0].device
+    for secret in secrets:
+        if secret.device is not device:
+            raise InputError("secrets of different devices cannot be revealed in one call")
+    unknown = [party for party in receivers if party not in device.names]
+    if unknown:
+        raise ConfigError(f"cannot reveal to {', '.join(unknown)}: the parties of {device!r} are {', '.join(device.names)}")
+    device.run(secrets)
+    fields = {
+        "device": device.number,
+        "ids": [secret.id for secret in secrets],
+        "to": receivers,
+        "because": because,
+        "line": _caller(),
+    }
+    answers = device.executor.ask(device.names, "reveal", fields)
+    opened = iter(answers[receivers[0]][1])
+    return jax.tree.unflatten(tree, [next(opened) if isinstance(leaf, Secret) else leaf for leaf in leaves])
+
+
+def _caller() -> str:
+    """The user's line: the innermost frame outside of this package."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(PACKAGE):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return ""

@@ -1,0 +1,1 @@
+"""Machines, sockets, certificates and processes."""
