@@ -95,6 +95,8 @@ class Table:
     def _startup(self) -> Iterator[Row]:
         for _ in range(self._options.runs):
             for seat in self._seats:
+                if seat.failure:
+                    continue
                 with _Failures(seat):
                     if seat.worker:
                         seat.worker.stop()

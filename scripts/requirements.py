@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
@@ -24,7 +25,7 @@ def main() -> None:
     print("\n".join(dict.fromkeys(wanted)))
 
 
-def extra(project: dict, name: str) -> list[str]:
+def extra(project: dict[str, Any], name: str) -> list[str]:
     """List one extra's requirements, with the project's own extras that it names written out."""
     own = re.compile(rf"{re.escape(project['name'])}\[(?P<names>[\w,\s-]+)\]")
     wanted: list[str] = []

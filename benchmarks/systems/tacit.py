@@ -21,28 +21,28 @@ class Tacit:
 
     def start(self, protocol: str, tls: bool) -> float:
         begin = perf_counter()
-        self._session = tacit.Session.local(*PARTIES, protocol=getattr(tacit, protocol)(), danger_plain_tcp=not tls)
+        self._session = tacit.Session.local(*PARTIES, danger_plain_tcp=not tls)
+        self._mpc = self._session.mpc(getattr(tacit, protocol)())
         return perf_counter() - begin
 
     def prepare(self, case: str, inputs: Sequence[Array]) -> None:
         owners = [self._session.plain(PARTIES[index % 2]) for index in range(len(inputs))]
-        mpc = self._session.mpc()
-        self._secrets = [mpc.share(owner.put(array)) for owner, array in zip(owners, inputs, strict=True)]
-        self._session.run(*self._secrets)
-        self._program = mpc(catalogue()[case].function)
+        self._secrets = [self._mpc.share(owner.put(array)) for owner, array in zip(owners, inputs, strict=True)]
+        self._program = self._mpc(catalogue()[case].function)
 
     def run(self, warm_up: bool) -> float:
         output = self._program(*self._secrets)
         self._session.run(output)
-        profile = self._session.profile()
+        facts = self._mpc.last_run.values()
         if warm_up:
-            self._output, self._profile = output, profile
-        return profile.seconds
+            self._output, self._facts = output, facts
+        return max(party["seconds"] for party in facts)
 
     def collect(self) -> Outcome:
         outputs = self._output if isinstance(self._output, tuple) else (self._output,)
         opened = [np.asarray(tacit.reveal(output, to="alice", because="benchmark")) for output in outputs]
-        return Outcome(opened, self._profile.bytes, self._profile.rounds)
+        sent, rounds = sum(party["bytes"] for party in self._facts), max(party["rounds"] for party in self._facts)
+        return Outcome(opened, sent, rounds)
 
     def stop(self) -> None:
         if self._session is not None:

@@ -170,7 +170,8 @@ void select_close(nb::handle bits, nb::handle X, nb::handle rho, nb::handle sigm
       to, input(X, "X"), input(rho, "rho"), input(sigma, "sigma"), input(share, "share"));
 }
 
-void select_deal(nb::handle beta, nb::handle r, nb::handle rho0, nb::handle sigma0, nb::handle rho1, nb::handle sigma1) {
+void select_deal(nb::handle beta, nb::handle r, nb::handle rho0, nb::handle sigma0, nb::handle rho1,
+                 nb::handle sigma1) {
   const Flat packed = input(beta, "beta"), out_rho = output(rho1, "rho1"), out_sigma = output(sigma1, "sigma1");
   const Flat mask = input(r, "r"), in_rho = input(rho0, "rho0"), in_sigma = input(sigma0, "sigma0");
   const size_t n = mask.size();

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import integers, pairs, reals, ring, truths
-from worlds import BITS, Public, Scaled, World
+from worlds import BITS, Public, Scaled, World, equal
 
 from tacit.foundation.errors import FixedPointOverflow, ShapeError, TypeMismatch
 from tacit.primitive.mpc.function import FUNCTIONS as F
@@ -34,34 +34,34 @@ def within(actual, exact, ulps=1):
 def test_sums_are_exact(world: World, xy):
     x, y = xy
     for left, right in [(x, y), (x, Public(y)), (Public(x), y)]:
-        np.testing.assert_array_equal(world.run(F["add"], left, right).value, x + y)
-        np.testing.assert_array_equal(world.run(F["sub"], left, right).value, x - y)
-    np.testing.assert_array_equal(world.run(F["neg"], x).value, -x)
+        equal(world.run(F["add"], left, right).value, x + y)
+        equal(world.run(F["sub"], left, right).value, x - y)
+    equal(world.run(F["neg"], x).value, -x)
     assert world.run(F["add"], x, y).profile.rounds == 0
 
 
 @given(xy=pairs(lambda s: integers(shape=s)))
 def test_integer_sums_are_exact(world: World, xy):
     x, y = xy[0] // 2, xy[1] // 2
-    np.testing.assert_array_equal(world.run(F["add"], x, y).value, x + y)
-    np.testing.assert_array_equal(world.run(F["sub"], Public(x), y).value, x - y)
-    np.testing.assert_array_equal(world.run(F["neg"], x).value, -x)
+    equal(world.run(F["add"], x, y).value, x + y)
+    equal(world.run(F["sub"], Public(x), y).value, x - y)
+    equal(world.run(F["neg"], x).value, -x)
 
 
 @given(xy=pairs(narrow, lambda s: integers(2**20, s)), b=truths(()))
 def test_kinds_meet_at_the_scale_of_the_real_one(world: World, xy, b):
     x, n = xy
     for right in (n, Public(n)):
-        np.testing.assert_array_equal(world.run(F["add"], x, right).value, x + n)
-        np.testing.assert_array_equal(world.run(F["sub"], right, x).value, n - x)
-        np.testing.assert_array_equal(world.run(F["mul"], x, right).value, x * n)
-    np.testing.assert_array_equal(world.run(F["add"], n, Public(x)).value, n + x)
-    np.testing.assert_array_equal(world.run(F["add"], x, b).value, x + b)
-    np.testing.assert_array_equal(world.run(F["sub"], n, b).value, n - b)
-    np.testing.assert_array_equal(world.run(F["mul"], b, x).value, b * x)
-    np.testing.assert_array_equal(world.run(F["mul"], n, b).value, n * b)
-    np.testing.assert_array_equal(world.run(F["mul"], b, Public(n)).value, b * n)
-    np.testing.assert_array_equal(world.run(F["mul"], b, b).value, b * 1)
+        equal(world.run(F["add"], x, right).value, x + n)
+        equal(world.run(F["sub"], right, x).value, n - x)
+        equal(world.run(F["mul"], x, right).value, x * n)
+    equal(world.run(F["add"], n, Public(x)).value, n + x)
+    equal(world.run(F["add"], x, b).value, x + b)
+    equal(world.run(F["sub"], n, b).value, n - b)
+    equal(world.run(F["mul"], b, x).value, b * x)
+    equal(world.run(F["mul"], n, b).value, n * b)
+    equal(world.run(F["mul"], b, Public(n)).value, b * n)
+    equal(world.run(F["mul"], b, b).value, b * 1)
 
 
 @given(xy=pairs(narrow))
@@ -72,7 +72,7 @@ def test_products_are_the_floor_or_one_more(world: World, xy):
     low = np.vectorize(lambda v: v >> BITS, otypes=[object])(exact)
     assert np.all((actual == low) | ((actual == low + 1) & (not world.exact)))
     kept = world.run(F["mul"], x, y, keep=True).value
-    np.testing.assert_array_equal(kept, np.float64(exact / 2 ** (2 * BITS)) if kept.size else kept)
+    equal(kept, np.float64(exact / 2 ** (2 * BITS)) if kept.size else kept)
     squared = ring(world.run(F["square"], x).value)
     low = np.vectorize(lambda v: (v * v) >> BITS, otypes=[object])(ring(x))
     assert np.all((squared == low) | ((squared == low + 1) & (not world.exact)))
@@ -81,9 +81,9 @@ def test_products_are_the_floor_or_one_more(world: World, xy):
 @given(xy=pairs(lambda s: integers(2**30, s)))
 def test_integer_products_are_exact(world: World, xy):
     x, y = xy
-    np.testing.assert_array_equal(world.run(F["mul"], x, y).value, x * y)
-    np.testing.assert_array_equal(world.run(F["mul"], Public(x), y).value, x * y)
-    np.testing.assert_array_equal(world.run(F["square"], x).value, x * x)
+    equal(world.run(F["mul"], x, y).value, x * y)
+    equal(world.run(F["mul"], Public(x), y).value, x * y)
+    equal(world.run(F["square"], x).value, x * x)
 
 
 @given(x=reals(2**12), c=st.floats(-4096, 4096))
@@ -97,7 +97,7 @@ def test_a_public_factor_costs_one_truncation_and_half_an_ulp_of_itself(world: W
 @given(x=reals(2**12), factor=st.sampled_from([0.0, 1.0, -3.0, 512.0, 7]))
 def test_a_whole_factor_costs_nothing(world: World, x, factor):
     done = world.run(F["mul"], Public(factor), x)
-    np.testing.assert_array_equal(done.value, x * factor)
+    equal(done.value, x * factor)
     assert done.profile.rounds == 0
 
 
@@ -122,7 +122,7 @@ def test_sums_of_kept_products_are_truncated_once(world: World):
 @given(xy=pairs(lambda s: reals(2**10, s, 10), lambda s: reals(2**10, s, 20)))
 def test_different_scales_are_aligned(world: World, xy):
     x, y = xy
-    np.testing.assert_array_equal(world.run(F["add"], Scaled(x, 10), Scaled(y, 20)).value, x + y)
+    equal(world.run(F["add"], Scaled(x, 10), Scaled(y, 20)).value, x + y)
     exact = x * y
     done = world.run(F["mul"], Scaled(x, 10), Scaled(y, 20))
     assert np.all(np.abs(done.value - exact) <= 2.0**-10)
@@ -137,26 +137,26 @@ def test_matrix_products_are_within_one_ulp(world: World, xy):
     within(world.run(F["matmul"], x, Public(y)).value, x @ y, 1 + 2 * 2**8)
     whole = np.round(x)
     done = world.run(F["matmul"], Public(whole), y)
-    np.testing.assert_array_equal(done.value, whole @ y)
+    equal(done.value, whole @ y)
     assert done.profile.rounds == 0
 
 
 @pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((5, 4, 2, 3), (3, 2))])
 def test_vectors_and_stacks(world: World, shapes):
     x, y = [np.arange(np.prod(s), dtype=float).reshape(s) / 4 - 1 for s in shapes]
-    np.testing.assert_array_equal(world.run(F["matmul"], x, y).value, x @ y)
-    np.testing.assert_array_equal(world.run(F["matmul"], x, Public(y)).value, x @ y)
-    np.testing.assert_array_equal(world.run(F["matmul"], np.int64(x * 4), np.int64(y * 4)).value, 16 * (x @ y))
+    equal(world.run(F["matmul"], x, y).value, x @ y)
+    equal(world.run(F["matmul"], x, Public(y)).value, x @ y)
+    equal(world.run(F["matmul"], np.int64(x * 4), np.int64(y * 4)).value, 16 * (x @ y))
 
 
 def test_contractions(world: World):
     x, y = np.arange(120.0).reshape(2, 3, 4, 5) / 8, np.arange(90.0).reshape(3, 5, 2, 3) / 8
     done = world.run(F["dot_general"], x, y, axes=((3,), (1,)), batch=((1, 0), (0, 2)))
     exact = np.einsum("abcd,bdae->bace", x, y)
-    np.testing.assert_array_equal(done.value, exact)
+    equal(done.value, exact)
     assert done.tally == {"product": exact.size}
     done = world.run(F["dot_general"], Public(x), y, axes=((3,), (1,)), batch=((1, 0), (0, 2)))
-    np.testing.assert_array_equal(done.value, exact)
+    equal(done.value, exact)
 
 
 def test_what_cannot_be_computed_is_refused(world: World):

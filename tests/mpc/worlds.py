@@ -111,8 +111,14 @@ async def reveal(k: Kernel, value: Any, to: Sequence[str]) -> Any:
     ring = await k.reveal(value.share, to)
     if ring is None:
         return None
-    ring = np.ascontiguousarray(ring)
+    ring = np.asarray(ring, order="C")
     return decode(ring, value.bits) if isinstance(value, Fixed) else ring.view(np.int64).reshape(value.shape)
+
+
+def equal(actual: Any, expected: Any) -> None:
+    """Assert the same shape and the same values."""
+    assert np.shape(actual) == np.shape(expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 WORLDS: tuple[World, ...] = (IdealWorld("floor"), IdealWorld("noisy"))

@@ -7,7 +7,9 @@ program, so the passes and the driver see the whole computation and independent 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, final
 
 import jax
@@ -74,6 +76,49 @@ class MPC:
         self._shared[value.id] = secret
         return secret
 
+    def constant(self, data: Any) -> Secret:
+        """A public array as a secret, to start a computation from. Costs: nothing."""
+        array = as_array(data)
+        id = self.executor.new_id()
+        answers = self.executor.ask(self.names, "constant", {"device": self.number, "id": id}, [array])
+        return Secret.held(self, id, array.shape, DTYPES[answers[self.names[0]][0]["kind"]])
+
+    # --- at rest ------------------------------------------------------------------------------------------------
+
+    def save(self, values: Mapping[str, Secret], folder: Path) -> None:
+        """Have every party write its own shares of the values to `folder/PARTY.share`, readable by its user only.
+
+        Reveals: nothing; two parties' files together are the values, so each party keeps its own.
+        """
+        self.run(list(values.values()))
+        folder.mkdir(parents=True, exist_ok=True)
+        fields = {
+            "device": self.number,
+            "ids": [secret.id for secret in values.values()],
+            "names": list(values),
+            "folder": str(folder.resolve()),
+            "model": secrets.token_hex(8),
+        }
+        self.executor.ask(self.names, "save", fields)
+
+    def restore(self, names: Sequence[str], folder: Path) -> dict[str, Secret]:
+        """Read values back that `save` wrote, at the same parties under the same protocol.
+
+        Raises: InputError when a file is missing, damaged, of another party or protocol, or of another model than the
+        other parties' files.
+        """
+        ids = [self.executor.new_id() for _ in names]
+        fields = {"device": self.number, "ids": ids, "names": list(names), "folder": str(folder.resolve())}
+        answers = self.executor.ask(self.names, "restore", fields)
+        models = {party: facts["model"] for party, (facts, _) in answers.items()}
+        if len(set(models.values())) != 1:
+            raise InputError(f"the parties' share files belong to different models: {models}. Restore files of one save.")
+        described = answers[self.names[0]][0]["values"]
+        return {
+            name: Secret.held(self, id, tuple(shape), DTYPES[kind])
+            for name, id, (kind, shape) in zip(names, ids, described, strict=True)
+        }
+
     # --- computing ----------------------------------------------------------------------------------------------
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,15 +135,15 @@ class MPC:
         flat = tuple(self._argument(leaf) for leaf in leaves)
         specs = [leaf for leaf in flat if isinstance(leaf, Secret)]
 
-        def shaped(*secrets: Any) -> Any:
-            supply = iter(secrets)
+        def shaped(*values: Any) -> Any:
+            supply = iter(values)
             return function(*jax.tree.unflatten(tree, [next(supply) if isinstance(x, Secret) else x for x in flat]))
 
         result = jax.eval_shape(shaped, *[jax.ShapeDtypeStruct(s.shape, s.dtype) for s in specs])
         outputs, out_tree = jax.tree.flatten(result)
         call = Call(function, flat, tree, len(outputs))
-        secrets = [Secret.pending(self, call, i, tuple(o.shape), np.dtype(o.dtype)) for i, o in enumerate(outputs)]
-        return jax.tree.unflatten(out_tree, secrets)
+        results = [Secret.pending(self, call, i, tuple(o.shape), np.dtype(o.dtype)) for i, o in enumerate(outputs)]
+        return jax.tree.unflatten(out_tree, results)
 
     def numpy(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """A function of `jax.numpy` by name, for operators and NumPy's dispatch."""
@@ -107,12 +152,12 @@ class MPC:
             raise UnsupportedOperation(f"numpy.{name} has no counterpart in jax.numpy. Write it with functions of jax.numpy.")
         return self.apply(_Named(name, tuple(sorted(options.items(), key=lambda item: item[0]))), arguments)
 
-    def run(self, secrets: Sequence[Secret], *, timing: bool = False) -> None:
+    def run(self, values: Sequence[Secret], *, timing: bool = False) -> None:
         """Compute pending secrets now, together; they stay shared.
 
         `last_run` then holds, by party, the seconds, rounds, bytes and messages of the run.
         """
-        todo = list({id(s): s for s in secrets if s.id is None}.values())
+        todo = list({id(s): s for s in values if s.id is None}.values())
         if not todo:
             return
         compiled, leaves = self._compile(todo)
@@ -133,9 +178,9 @@ class MPC:
         for secret, number in zip(todo, ids, strict=True):
             secret.hold(number)
 
-    def compile(self, secrets: Sequence[Secret]) -> Compiled:
+    def compile(self, values: Sequence[Secret]) -> Compiled:
         """The program that would compute the pending secrets: print it, price it, hash it."""
-        return self._compile(list(secrets))[0]
+        return self._compile(list(values))[0]
 
     def _compile(self, todo: list[Secret]) -> tuple[Compiled, list[Secret]]:
         leaves: list[Secret] = []

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -167,6 +168,13 @@ class Driver:
         """Give a deferred value that the running coroutine made itself; whoever awaits it goes on."""
         assert self._running is not None
         self._resolve(deferred, value, self._running.generation)
+
+    @contextmanager
+    def detour(self) -> Iterator[None]:
+        """Run something that not all parties take part in: operation numbers go back to where the others still are."""
+        operation = self.operation
+        yield
+        self.operation = operation
 
     # --- what a session calls -----------------------------------------------------------------------------------
 

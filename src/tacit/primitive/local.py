@@ -35,7 +35,7 @@ def encode(values: Any, bits: int) -> Ring:
     Error: 2**-(bits + 1) absolute.
     Raises: FixedPointOverflow when |value| >= 2**(62 - bits); DomainError for NaN or infinity.
     """
-    reals = np.ascontiguousarray(values, dtype=np.float64)
+    reals = np.asarray(values, dtype=np.float64, order="C")
     ring = np.empty(reals.shape, U64)
     bad = _native.encode(reals.reshape(-1), bits, ring.reshape(-1))
     if bad >= 0:
@@ -48,10 +48,15 @@ def encode(values: Any, bits: int) -> Ring:
 
 def decode(ring: Ring, bits: int) -> NDArray[np.float64]:
     """Ring elements to real numbers: the signed value divided by 2**bits, exact to float64."""
-    flat = np.ascontiguousarray(ring, dtype=U64)
+    flat = np.asarray(ring, dtype=U64, order="C")
     reals = np.empty(flat.shape, np.float64)
     _native.decode(flat.reshape(-1), bits, reals.reshape(-1))
     return reals
+
+
+def set_threads(count: int) -> None:
+    """Threads that the kernels of this process may use."""
+    _native.set_threads(count)
 
 
 class NativeLocal:
@@ -277,7 +282,7 @@ class NativeLocal:
     def select_close(self, bits: Ring, X: Ring, rho: Ring, sigma: Ring, share: Ring, *, leader: bool) -> Ring:
         """b * share + (1 - 2 b)(X * rho - sigma), b the public packed bits."""
         out = np.empty(X.size, U64)
-        _native.select_close(bits, X, rho, sigma, share, out)
+        _native.select_close(bits, X, rho, sigma, share, leader, out)
         return out
 
     def bit_to_ring_close(self, bits: Ring, rho: Ring, *, leader: bool) -> Ring:

@@ -32,7 +32,7 @@ class ControlLine:
     def send(self, kind: str, fields: Mapping[str, Any] | None = None, blobs: Sequence[np.ndarray] = ()) -> None:
         """Send one message. Raises PeerDied when the other end is gone."""
         arrays = [np.ascontiguousarray(blob) for blob in blobs]
-        described = [[array.dtype.str, list(array.shape)] for array in arrays]
+        described = [[array.dtype.str, list(np.shape(blob))] for array, blob in zip(arrays, blobs, strict=True)]
         head = json.dumps({"kind": kind, "fields": fields or {}, "blobs": described}).encode()
         try:
             self.sock.sendall(LENGTH.pack(len(head)) + head)

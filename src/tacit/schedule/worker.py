@@ -21,21 +21,21 @@ from typing import Any
 
 import numpy as np
 
-from tacit import _native
-from tacit.compile.execute import execute
+from tacit.compile.execute import Plan, execute, prepare
 from tacit.compile.program import Program
 from tacit.compile.serialize import load
 from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
 from tacit.foundation.ledger import Ledger
 from tacit.primitive.driver import Driver
-from tacit.primitive.local import decode, encode
+from tacit.primitive.local import decode, encode, set_threads
 from tacit.primitive.mpc.assisted.session import open_session as open_assisted
 from tacit.primitive.mpc.kernel import Kernel, Ring
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Secret
-from tacit.resource.channel import connect_all
+from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.resource.channel import connect_all, danger_plain_tcp
 from tacit.resource.identity import Identity, TrustStore
 from tacit.schedule.control import ControlLine
 from tacit.schedule.procedure import PROCEDURES, PartyView
+from tacit.schedule.shares import read_shares, write_shares
 
 PR_SET_PDEATHSIG = 1
 
@@ -51,6 +51,7 @@ class Worker:
         self.values: dict[int, Any] = {}
         self.kernels: dict[int, tuple[Kernel, int]] = {}
         self.programs: dict[str, Program] = {}
+        self.plans: dict[tuple[str, int], Plan] = {}
 
     def serve(self) -> None:
         """Take commands until the session ends the line. An error is reported and ends this process."""
@@ -95,7 +96,8 @@ class Worker:
             raise UnsupportedOperation(f"no procedure {name!r}; this node knows {sorted(PROCEDURES)}")
         view = PartyView(self.name, self.driver, self.ledger, [self.values.get(id) for id in inputs], blobs)
         began = time.perf_counter()
-        results, facts = PROCEDURES[name](view, **params)
+        with self.driver.detour():
+            results, facts = PROCEDURES[name](view, **params)
         self.values.update(zip(outputs, results, strict=False))
         shapes = [[list(np.shape(result)), np.asarray(result).dtype.str] for result in results]
         return {"shapes": shapes, "facts": facts, **self._cost(began, 0, 0, 0)}, []
@@ -130,6 +132,35 @@ class Worker:
         else:
             self.values[id] = Fixed(share, bits) if kind == "fixed" else Integer(share)
 
+    def do_constant(self, blobs: list[np.ndarray], *, device: int, id: int) -> tuple[dict[str, Any], list[Any]]:
+        """Embed a public array as a secret."""
+        kernel, bits = self.kernels[device]
+        ring, kind = _encode(blobs[0], bits)
+        if kind == "bool":
+            self.values[id] = Boolean(kernel.public_bits(blobs[0]))
+        else:
+            self.values[id] = Fixed(kernel.public(ring), bits) if kind == "fixed" else Integer(kernel.public(ring))
+        return {"kind": kind}, []
+
+    def do_save(
+        self, _: list[np.ndarray], *, device: int, ids: list[int], names: list[str], folder: str, model: str
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Write this party's shares to its own file."""
+        kernel, _bits = self.kernels[device]
+        path = Path(folder) / f"{self.name}.share"
+        write_shares(path, kernel, model, {name: self.values[id] for name, id in zip(names, ids, strict=True)})
+        self.ledger.append("save", what=names, model=model, file=path.name)
+        return {"file": str(path)}, []
+
+    def do_restore(
+        self, _: list[np.ndarray], *, device: int, ids: list[int], names: list[str], folder: str
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Read this party's shares back."""
+        kernel, _bits = self.kernels[device]
+        model, values = read_shares(Path(folder) / f"{self.name}.share", kernel, names)
+        self.values.update(zip(ids, values, strict=True))
+        return {"model": model, "values": [[_kind(value), list(value.shape)] for value in values]}, []
+
     def do_program(self, blobs: list[np.ndarray], *, digest: str) -> None:
         """Receive a compiled program."""
         self.programs[digest] = load(blobs[0].tobytes())
@@ -142,9 +173,11 @@ class Worker:
         profile = self.driver.profile
         profile.timing = timing
         before = profile.rounds, profile.payload, profile.messages
-        program = self.programs[digest]
+        if (digest, bits) not in self.plans:
+            self.plans[digest, bits] = prepare(self.programs[digest], bits)
+        plan = self.plans[digest, bits]
         began = time.perf_counter()
-        results = self.driver.run(execute(kernel, self.driver, program, [self.values[id] for id in inputs], bits=bits))
+        results = self.driver.run(execute(kernel, self.driver, plan, [self.values[id] for id in inputs]))
         self.values.update(zip(outputs, results, strict=True))
         return self._cost(began, *before), []
 
@@ -153,16 +186,11 @@ class Worker:
     ) -> tuple[dict[str, Any], list[Any]]:
         """Open secret values to the parties named, and write it down."""
         kernel, _bits = self.kernels[device]
-        plain = [self.driver.run(_open(kernel, self.values[id], to)) for id in ids]
+        plain = [self.driver.run(_open(kernel, self.values[id], to, self.name)) for id in ids]
         for id in ids:
             shape = list(self.values[id].shape)
             self.ledger.append("reveal", what=_kind(self.values[id]), shape=shape, to=to, because=because, line=line)
         return {}, [array for array in plain if array is not None]
-
-    def do_publish(self, _: list[np.ndarray], *, device: int, ids: list[int]) -> tuple[dict[str, Any], list[Any]]:
-        """Describe secret values: kinds and shapes, which are public."""
-        del device
-        return {"values": [[_kind(self.values[id]), list(self.values[id].shape)] for id in ids]}, []
 
     def do_profile(self, _: list[np.ndarray]) -> tuple[dict[str, Any], list[Any]]:
         """This party's counters."""
@@ -184,7 +212,7 @@ class Worker:
 
     def do_threads(self, _: list[np.ndarray], *, count: int) -> None:
         """Threads that kernels of this process may use."""
-        _native.set_threads(count)
+        set_threads(count)
 
     def _witness(self, what: str, shape: tuple[int, ...]) -> None:
         """Write down a value that a protocol opened by design."""
@@ -217,7 +245,9 @@ async def _to_bits(kernel: Kernel, share: Any) -> Any:
     return kernel.rearrange(lambda a: a.reshape(a.shape[:-1]), bits)
 
 
-async def _open(kernel: Kernel, value: Secret, to: list[str]) -> np.ndarray | None:
+async def _open(kernel: Kernel, value: Value, to: list[str], me: str) -> np.ndarray | None:
+    if isinstance(value, np.ndarray):
+        return value if me in to else None  # a result that no secret entered: every party knows it already
     if isinstance(value, Boolean):
         return await kernel.reveal_bits(value.share, to)
     ring = await kernel.reveal(value.share, to)
@@ -226,8 +256,8 @@ async def _open(kernel: Kernel, value: Secret, to: list[str]) -> np.ndarray | No
     return decode(ring, value.bits) if isinstance(value, Fixed) else ring.view(np.int64)
 
 
-def _kind(value: Secret) -> str:
-    return {Fixed: "fixed", Integer: "int", Boolean: "bool"}[type(value)]
+def _kind(value: Value) -> str:
+    return {Fixed: "fixed", Integer: "int", Boolean: "bool"}.get(type(value), "public")
 
 
 def _replicated() -> Callable[..., Any]:
@@ -270,16 +300,16 @@ def main() -> None:
 
 
 def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
-    folder = Path(config["folder"])
-    return connect_all(
-        config["name"],
-        {party: (host, port) for party, (host, port) in config["addresses"].items()},
-        None if config["danger_plain_tcp"] else Identity.load(folder / config["name"]),
-        None if config["danger_plain_tcp"] else TrustStore.load(folder / "trust"),
-        session=bytes.fromhex(config["session"]),
-        listener=socket.socket(fileno=listener),
-        timeout=config["connect_timeout"],
-    )
+    name, folder = config["name"], Path(config["folder"])
+    addresses = {party: (host, port) for party, (host, port) in config["addresses"].items()}
+    options: dict[str, Any] = {
+        "session": bytes.fromhex(config["session"]),
+        "listener": socket.socket(fileno=listener),
+        "timeout": config["connect_timeout"],
+    }
+    if config["danger_plain_tcp"]:
+        return dict(danger_plain_tcp(name, addresses, **options))
+    return dict(connect_all(name, addresses, Identity.load(folder / name), TrustStore.load(folder / "trust"), **options))
 
 
 def _report(line: ControlLine, kind: str, message: str) -> None:

@@ -191,3 +191,13 @@ class Kernel(ABC):
     @abstractmethod
     async def reveal_bits(self, a: Bits, to: Sequence[str]) -> NDArray[np.bool_] | None:
         """Open bits to the parties named; None at everybody else."""
+
+    # --- at rest ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dump(self, x: Arith) -> list[Ring]:
+        """This party's share as arrays, to be kept by this party alone; a helper has none."""
+
+    @abstractmethod
+    def restore(self, shape: Shape, arrays: Sequence[Ring]) -> Arith:
+        """The inverse of `dump` at the same party."""

@@ -44,9 +44,9 @@ Addresses = Mapping[str, tuple[str, int]]
 def connect_all(
     me: str,
     parties: Addresses,
-    *,
     identity: Identity,
     trust: TrustStore,
+    *,
     session: bytes,
     program: bytes = b"",
     timeout: float = 30.0,

@@ -16,13 +16,13 @@ from tacit.resource.identity.trust import TrustStore
 class Door(Protocol):
     """What a party does with a connection before the greeting."""
 
-    def check(self, me: str, peers: list[str]) -> None:
+    def check(self, me: str, peers: list[str], /) -> None:
         """Raise a typed error now if no connection with one of `peers` can ever succeed."""
 
-    def dial(self, sock: socket.socket, peer: str, deadline: float) -> Transport:
+    def dial(self, sock: socket.socket, peer: str, deadline: float, /) -> Transport:
         """Open the connection to `peer`. Raises AuthenticationError when someone else answers."""
 
-    def accept(self, sock: socket.socket, stranger: str, deadline: float) -> tuple[Transport, str | None]:
+    def accept(self, sock: socket.socket, stranger: str, deadline: float, /) -> tuple[Transport, str | None]:
         """Open a connection that came in, and name the party if that is proved by now."""
 
 
@@ -69,14 +69,14 @@ class TlsDoor:
 class DangerPlainDoor:
     """No encryption, no authentication: whoever connects is whoever it says it is."""
 
-    def check(self, me: str, peers: list[str]) -> None:
+    def check(self, _me: str, _peers: list[str]) -> None:
         """Nothing is checked."""
 
-    def dial(self, sock: socket.socket, peer: str, deadline: float) -> Transport:
+    def dial(self, sock: socket.socket, _peer: str, _deadline: float) -> Transport:
         """Believe the address."""
         return PlainTransport(sock)
 
-    def accept(self, sock: socket.socket, stranger: str, deadline: float) -> tuple[Transport, str | None]:
+    def accept(self, sock: socket.socket, _stranger: str, _deadline: float) -> tuple[Transport, str | None]:
         """Believe the greeting that will come."""
         return PlainTransport(sock), None
 

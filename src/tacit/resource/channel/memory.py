@@ -147,13 +147,13 @@ class _Doorbell:
         self._in = inward
         self._threads = threads
 
-    def add(self, member: Member) -> None:
+    def add(self, _member: Member) -> None:
         """Nothing to do: the doorbell belongs to its one channel."""
 
-    def remove(self, descriptor: int) -> None:
+    def remove(self, _descriptor: int) -> None:
         """Nothing to do."""
 
-    def wait(self, member: Member, seconds: float, *, writable: bool = False) -> bool:
+    def wait(self, _member: Member, seconds: float, *, writable: bool = False) -> bool:
         """Return whether something is there, within `seconds` if another thread may send it."""
         pipe = self._in
         if writable or pipe.pieces or pipe.ended:

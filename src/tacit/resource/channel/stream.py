@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, final
 
 from typing_extensions import Buffer
@@ -40,7 +40,7 @@ from tacit.resource.wire.frame import ENTRY_BYTES, HEADER_BYTES, FrameLimits, Ki
 class LinkSettings:
     """How a channel behaves: bounds in bytes, times in seconds."""
 
-    limits: FrameLimits = FrameLimits()
+    limits: FrameLimits = field(default_factory=FrameLimits)
     eager_bytes: int = 1 << 18
     """`post` starts sending once this much is queued."""
     patience: float = 60.0
@@ -388,11 +388,11 @@ class StreamChannel:
             return error
         return self._fail(type(error), f"sent what is refused: {error}")
 
-    def _fail(self, kind: type[LinkError] | type[ProtocolMismatch], cause: str) -> LinkError | ProtocolMismatch:
+    def _fail(self, kind: type[LinkError | ProtocolMismatch], cause: str) -> LinkError | ProtocolMismatch:
         self._failure = self._error(kind, cause)
         return self._failure
 
-    def _error(self, kind: type[LinkError] | type[ProtocolMismatch], cause: str) -> LinkError | ProtocolMismatch:
+    def _error(self, kind: type[LinkError | ProtocolMismatch], cause: str) -> LinkError | ProtocolMismatch:
         due = "" if self._operation is None else f" ({self._me} is due to receive operation {self._operation})"
         return kind(f"{self._peer} {cause}{due}", peer=self._peer, operation=self._operation)
 
@@ -400,7 +400,7 @@ class StreamChannel:
 def flat(payload: Buffer) -> memoryview:
     """View any contiguous buffer as bytes.
 
-    Raises: ShapeError when it is not C-contiguous; InputError when its elements have no native format.
+    Raises: ShapeError when it is not C-contiguous; InputError when its elements are Python objects.
     """
     view = payload if type(payload) is memoryview else memoryview(payload)
     if view.ndim == 1 and view.format == "B" and view.c_contiguous:
@@ -411,10 +411,9 @@ def flat(payload: Buffer) -> memoryview:
         raise ShapeError(
             f"a payload of shape {view.shape} and strides {view.strides} is not C-contiguous. Copy it first"
         )
-    try:
-        return view.cast("B")
-    except TypeError as error:
-        raise InputError(f"a payload of element format {view.format!r} has no bytes to send: {error}") from None
+    if "O" in view.format:
+        raise InputError("a payload of Python objects would send addresses of this process. Convert it to numbers first")
+    return view.cast("B")
 
 
 FIRST_SEQUENCE: Final = 1

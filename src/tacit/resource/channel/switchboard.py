@@ -26,13 +26,13 @@ class Member(Protocol):
 class Board(Protocol):
     """What a channel needs to block."""
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Member, /) -> None:
         """Watch a channel."""
 
-    def remove(self, descriptor: int) -> None:
+    def remove(self, descriptor: int, /) -> None:
         """Stop watching a channel. Idempotent."""
 
-    def wait(self, member: Member, seconds: float, *, writable: bool = False) -> bool:
+    def wait(self, member: Member, seconds: float, /, *, writable: bool = False) -> bool:
         """Block until `member` has something to read, or room to write; return False after `seconds`."""
 
 

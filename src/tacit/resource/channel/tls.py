@@ -16,7 +16,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from typing_extensions import Buffer
@@ -150,11 +150,12 @@ class TlsTransport:
         if self._refusal is not None:
             raise self._refusal
         tls, incoming = self._tls, self._incoming
+        read: Callable[[int, memoryview], int] = tls.read  # type: ignore[assignment]  # the stub asks for a bytearray
         got, size = 0, len(view)
         try:
             while got < size:
                 if incoming.pending or tls.pending():
-                    count = tls.read(size - got, view[got:] if got else view)  # type: ignore[arg-type]
+                    count = read(size - got, view[got:] if got else view)
                     if not count:
                         return got or END
                     got += count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -16,24 +16,40 @@ from tacit.resource.identity.trust import TrustStore
 
 @final
 class LocalAuthority:
-    """Makes an identity for each of `parties` in a temporary folder that only this user can read.
+    """The identities of all parties of a local session, as files below `folder`.
 
-    Each party has its own folder with its key, its certificate and the certificates of all; no party needs to read
-    another's. Use as a context manager, or call `close`: it removes the folder.
-
-    Raises: ConfigError when a name is used twice or cannot name a party.
+    `folder/NAME` holds the key and the certificate of one party, `folder/trust` the certificates of all. As a context
+    manager it removes `folder` at the end.
     """
 
-    def __init__(self, parties: Iterable[str], *, days: float = 2.0) -> None:
-        names = list(parties)
-        if len(set(names)) != len(names):
-            raise ConfigError(f"party names must differ, got {', '.join(names)}")
-        identities = [Identity.create(name, days=days) for name in names]
-        self._trust = TrustStore.of(identities)
-        self._folder = Path(tempfile.mkdtemp(prefix="tacit-"))
+    def __init__(self, folder: Path, trust: TrustStore) -> None:
+        self.folder = folder
+        self.trust = trust
+
+    @classmethod
+    def create(cls, folder: Path, parties: Sequence[str], *, days: float = 2.0) -> Self:
+        """Make an identity for each of `parties` in `folder`, which only this user should be able to read.
+
+        Raises: ConfigError when a name is used twice or cannot name a party.
+        """
+        if len(set(parties)) != len(parties) or TRUST_FOLDER in parties:
+            raise ConfigError(f"parties must differ, and none may be called {TRUST_FOLDER!r}; got {', '.join(parties)}")
+        identities = [Identity.create(name, days=days) for name in parties]
+        trust = TrustStore.of(identities)
         for identity in identities:
-            identity.save(self.folder(identity.name))
-            self._trust.save(self.folder(identity.name) / TRUST_FOLDER)
+            identity.save(folder / identity.name)
+        trust.save(folder / TRUST_FOLDER)
+        return cls(folder, trust)
+
+    @classmethod
+    def temporary(cls, parties: Sequence[str], *, days: float = 2.0) -> Self:
+        """Make the identities in a new temporary folder. Raises what `create` raises."""
+        folder = Path(tempfile.mkdtemp(prefix="tacit-"))
+        try:
+            return cls.create(folder, parties, days=days)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -43,23 +59,13 @@ class LocalAuthority:
     ) -> None:
         self.close()
 
-    @property
-    def trust(self) -> TrustStore:
-        """The certificates of all parties."""
-        return self._trust
-
-    def folder(self, party: str) -> Path:
-        """Return the folder of one party, for `credentials`."""
-        return self._folder / party
+    def identity(self, party: str) -> Identity:
+        """Load the identity of one party. Raises what `Identity.load` raises."""
+        return Identity.load(self.folder / party)
 
     def close(self) -> None:
         """Remove all keys and certificates. Idempotent."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def credentials(folder: Path) -> tuple[Identity, TrustStore]:
-    """Load a party's identity and the certificates it trusts from its own folder. Raises what their `load` raises."""
-    return Identity.load(folder), TrustStore.load(folder / TRUST_FOLDER)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 TRUST_FOLDER: Final = "trust"

@@ -89,7 +89,7 @@ def seal(
     Returns the buffers to send in order: one joined copy when the body is small, else the head and the large parts
     as they are, uncopied.
     """
-    packed = struct.pack(f"<{len(table)}I", *table)
+    packed = _ENTRY.pack(*table) if len(table) == 2 else struct.pack(f"<{len(table)}I", *table)
     check = crc32(packed)
     if checked:
         for part in parts:
@@ -159,7 +159,12 @@ def open_table(view: memoryview, at: int, count: int, body: int, check: int, hol
     found = crc32(view[at : at + hold])
     if found != check:
         raise FrameCorrupted(f"the table or body of a frame says check {check:#010x} but has {found:#010x}")
-    table = struct.unpack_from(f"<{2 * count}I", view, at)
+    if count == 1:
+        table: tuple[int, ...] = _ENTRY.unpack_from(view, at)
+        if table[1] == body:
+            return table
+    else:
+        table = struct.unpack_from(f"<{2 * count}I", view, at)
     if count and sum(table[1::2]) != body:
         raise FrameCorrupted(f"the messages of a frame add up to {sum(table[1::2])} bytes, its header says {body}")
     return table
@@ -237,6 +242,7 @@ _CRC = struct.Struct("<I")
 _FIELDS = struct.Struct("<BBHIQQQI")
 _HEADER = struct.Struct("<4sIBBHIQQQI")
 HEADER_BYTES = _HEADER.size
-ENTRY_BYTES = 8
+_ENTRY = struct.Struct("<II")
+ENTRY_BYTES = _ENTRY.size
 _DATA = int(Kind.DATA)
 _CONTROLS = frozenset({Kind.HELLO, Kind.CLOSE, Kind.ABORT})

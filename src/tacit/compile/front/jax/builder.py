@@ -51,8 +51,10 @@ Operand: TypeAlias = Ref | NDArray[Any]
 class Builder:
     """A program under construction. `line` is the source line that the next steps belong to."""
 
-    def __init__(self) -> None:
-        self.line = ""
+    def __init__(self, line: str = "", *, routes_pooling: bool = False) -> None:
+        self.line = line
+        self.routes_pooling = routes_pooling
+        """Whether gradients of max-pooling occur, which share the comparisons of the forward pass."""
         self.slots: list[SlotType] = []
         self.inputs: list[int] = []
         self.constants: dict[int, Constant] = {}
@@ -112,6 +114,10 @@ class Builder:
             )
         )
         return outputs
+
+    def inner(self) -> Builder:
+        """A builder for a body at this line."""
+        return Builder(self.line, routes_pooling=self.routes_pooling)
 
     def build(self, outputs: Sequence[Operand]) -> Program:
         """The finished program."""

@@ -74,8 +74,7 @@ def _switch(b: Builder, eqn: Any, index: Operand, operands: Sequence[Operand]) -
     results = [(v.aval.shape, kind_of(v.aval.dtype), str(v.aval.dtype)) for v in eqn.outvars]
     bodies = []
     for branch in eqn.params["branches"]:
-        inner = Builder()
-        inner.line = b.line
+        inner = b.inner()
         mine = iter([inner.input(x.shape, x.type.kind, x.type.dtype, public=x.type.public) for x in slots])
         inputs = [next(mine) if isinstance(x, Ref) else x for x in operands]
         bodies.append(inner.build(lower_closed(inner, branch, inputs)))
@@ -88,7 +87,7 @@ def _switch(b: Builder, eqn: Any, index: Operand, operands: Sequence[Operand]) -
 @lowers("scan")
 def scan(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
     """A loop of public length: its public part runs now, its secret part becomes a step with a body."""
-    if _contains(eqn.params["jaxpr"].jaxpr, "while"):
+    if contains(eqn.params["jaxpr"].jaxpr, "while"):
         return _unrolled(b, eqn, operands)
     unknown = [isinstance(operand, Ref) for operand in operands]
     if all(unknown):
@@ -145,8 +144,7 @@ def _loop(
     invariant = {n: np.asarray(x)[0] for n, x in enumerate(rows) if not isinstance(x, Ref) and _constant(x)}
     varying = [x for n, x in enumerate(rows) if n not in invariant]
     shared = [x for x in consts if isinstance(x, Ref)]
-    inner = Builder()
-    inner.line = b.line
+    inner = b.inner()
     const_refs = iter([inner.input(x.shape, x.type.kind, x.type.dtype, public=x.type.public) for x in shared])
     carry_refs = [inner.input(x.shape, ops.kind(x), ops.dtype(x)) for x in carry]
     row_refs = iter([inner.input(x.shape[1:], ops.kind(x), ops.dtype(x), public=not ops.is_secret(x)) for x in varying])
@@ -257,9 +255,9 @@ def _trips(
     return rows, state
 
 
-def _contains(jaxpr: Any, name: str) -> bool:
+def contains(jaxpr: Any, name: str) -> bool:
     """Say whether a primitive occurs in a jaxpr or in one it calls."""
-    return any(eqn.primitive.name == name or any(_contains(j, name) for j in _inner(eqn)) for eqn in jaxpr.eqns)
+    return any(eqn.primitive.name == name or any(contains(j, name) for j in _inner(eqn)) for eqn in jaxpr.eqns)
 
 
 def _inner(eqn: Any) -> Iterator[Any]:

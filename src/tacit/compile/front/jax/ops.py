@@ -117,7 +117,7 @@ def divide(b: Builder, x: Operand, y: Operand) -> Operand:
             return x
         if known(y) and not np.all(y):
             raise UnsupportedOperation(f"a secret is divided by the public constant 0{at(b.line)}. Mask the divisor first.")
-        return b.emit("divide", [x, y], shape, "fixed", dtype(x))
+        return mul(b, x, b.emit("reciprocal", [y], y.shape, "fixed", dtype(y)))
     if is_all(x, 1) and y.shape == shape:
         return b.emit("reciprocal", [y], shape, "fixed", dtype(y))
     return b.emit("divide", [x, y], shape, "fixed", dtype(y))

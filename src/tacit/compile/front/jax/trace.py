@@ -72,7 +72,7 @@ def trace(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Tra
             closed = jax.make_jaxpr(flat)(*specs)
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise SecrecyError(_explain(error)) from None
-    builder = Builder()
+    builder = Builder(routes_pooling=control.contains(closed.jaxpr, "select_and_scatter_add"))
     inputs = [builder.input(s.shape, kind_of(s.dtype), str(s.dtype)) for s in specs]
     outputs = lower_closed(builder, closed, inputs)
     program = builder.build([x if not isinstance(x, np.ndarray) else np.asarray(x) for x in outputs])

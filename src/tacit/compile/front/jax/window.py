@@ -1,7 +1,7 @@
 """Rules for windows that slide: pooling by sum and by extremum, and the gradients of both.
 
-An extremum over windows is a tournament: pairs of window elements are compared, the larger of each pair goes on. The
-gradient of max-pooling needs the winner's place, and it is the same comparisons, so that the two share them.
+Where a program also needs the gradient of max-pooling, an extremum over windows is a tournament written out in steps:
+neighbours are compared, the larger goes on. The gradient follows the same comparisons back, so that the two share them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def window_extremum(b: Builder, eqn: Any, x: Operand) -> Operand:
     """The largest or smallest of each window; padding never wins."""
     shape = eqn.outvars[0].aval.shape
     patches = _gathered(b, x, _padded_with_own(positions(x.shape, shape, eqn.params)))
-    return tournament(b, patches, "ge" if eqn.primitive.name.endswith("max") else "le")[0]
+    largest = eqn.primitive.name.endswith("max")
+    if b.routes_pooling:
+        return tournament(b, patches, "ge" if largest else "le")[0]
+    return ops.reduce(b, "max" if largest else "min", patches, [patches.ndim - 1])
 
 
 @lowers("select_and_scatter_add")
@@ -58,8 +61,8 @@ def window_gradient(b: Builder, eqn: Any, source: Operand, x: Operand) -> Operan
         refuse(b, "this selection over windows")
     ones = (1,) * x.ndim
     full = {**p, "base_dilation": ones, "window_dilation": ones}
-    places = positions(x.shape, source.shape, full)
-    patches = _gathered(b, x, _padded_with_own(places))
+    places = _padded_with_own(positions(x.shape, source.shape, full))
+    patches = _gathered(b, x, places)
     won = tournament(b, patches, relation or "ge")[1]
     spread = ops.broadcast(b, source, patches.shape, range(source.ndim))
     routed = ops.select(b, won, spread, ops.number(0, source))
@@ -96,36 +99,28 @@ def window_reduce(b: Builder, eqn: Any, *operands: Operand) -> Any:
 def tournament(b: Builder, patches: Operand, relation: str) -> tuple[Operand, Operand]:
     """The winner along the last axis, and the truth values [.., K] of who won; ties go to the first.
 
-    Costs: K - 1 comparisons and selections per window, log2 K levels; K more ANDs where the winner's place is used.
+    Costs: K - 1 comparisons and selections per window in log2 K levels; K - 1 ANDs where the winner's place is used.
     """
     axis = patches.ndim - 1
-    values = [ops.slice_axis(b, patches, axis, k, k + 1) for k in range(patches.shape[axis])]
-    won: list[list[Operand]] = [[] for _ in values]
-    sides = [[k] for k in range(len(values))]
-    while len(values) > 1:
-        pairs = len(values) // 2
-        left, right = (ops.concatenate(b, values[side : 2 * pairs : 2], axis) for side in (0, 1))
+    levels: list[tuple[Operand, int]] = []
+    values = patches
+    while (count := values.shape[axis]) > 1:
+        paired = count - count % 2
+        left, right = (ops.slice_axis(b, values, axis, side, paired, 2) for side in (0, 1))
         first = ops.compare(b, relation, left, right)
+        levels.append((first, count))
         winner = ops.select(b, first, left, right)
-        second = ops.logical_not(b, first)
-        joined = []
-        for pair in range(pairs):
-            for k in sides[2 * pair]:
-                won[k].append(ops.slice_axis(b, first, axis, pair, pair + 1))
-            for k in sides[2 * pair + 1]:
-                won[k].append(ops.slice_axis(b, second, axis, pair, pair + 1))
-            joined.append(sides[2 * pair] + sides[2 * pair + 1])
-        values = [ops.slice_axis(b, winner, axis, pair, pair + 1) for pair in range(pairs)] + values[2 * pairs :]
-        sides = joined + sides[2 * pairs :]
-    masks = [_conjunction(b, bits, (*patches.shape[:-1], 1)) for bits in won]
-    return ops.reshape(b, values[0], patches.shape[:-1]), ops.concatenate(b, masks, axis)
-
-
-def _conjunction(b: Builder, bits: list[Operand], shape: tuple[int, ...]) -> Operand:
-    while len(bits) > 1:
-        pairs = [ops.logical(b, "logical_and", bits[n], bits[n + 1]) for n in range(0, len(bits) - 1, 2)]
-        bits = pairs + (bits[-1:] if len(bits) % 2 else [])
-    return bits[0] if bits else np.ones(shape, np.bool_)
+        left_over = ops.slice_axis(b, values, axis, paired, count)
+        values = ops.concatenate(b, [winner, left_over], axis) if count % 2 else winner
+    won: Operand = np.ones(values.shape, np.bool_)
+    for first, count in reversed(levels):
+        head = ops.slice_axis(b, won, axis, 0, count // 2)
+        ahead = ops.logical(b, "logical_and", head, first)
+        behind = ops.logical(b, "logical_xor", head, ahead)
+        pairs = ops.reshape(b, ops.stack(b, [ahead, behind], axis + 1), (*patches.shape[:-1], count - count % 2))
+        left_over = ops.slice_axis(b, won, axis, count // 2, count // 2 + count % 2)
+        won = ops.concatenate(b, [pairs, left_over], axis) if count % 2 else pairs
+    return ops.reshape(b, values, patches.shape[:-1]), won
 
 
 def positions(source: tuple[int, ...], out: tuple[int, ...], p: Any) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ class AssistedKernel(Kernel):
     def __init__(self, context: Context, *, exact: bool = False) -> None:
         self.context = context
         self.exact = exact
+        self.witness: Callable[[str, Shape], None] | None = None  # told of every value opened by design
 
     # --- local on ring elements ---------------------------------------------------------------------------------
 
@@ -184,6 +185,8 @@ class AssistedKernel(Kernel):
 
     async def open_bits(self, a: Packed) -> NDArray[np.bool_]:
         """See `transfer.open_bits`."""
+        if self.witness is not None:
+            self.witness("bits that do not depend on the inputs", a.shape)
         return await transfer.open_bits(self.context, a)
 
     async def share(self, owner: str, shape: Shape, values: Ring | None) -> Additive:
@@ -197,6 +200,19 @@ class AssistedKernel(Kernel):
     async def reveal_bits(self, a: Packed, to: Sequence[str]) -> NDArray[np.bool_] | None:
         """See `transfer.reveal_bits`."""
         return await transfer.reveal_bits(self.context, a, to)
+
+    # --- at rest ------------------------------------------------------------------------------------------------
+
+    def dump(self, x: Additive) -> list[Ring]:
+        """The additive share; nothing at the helper."""
+        return [] if self.context.helper else [x.share(self.context.leader, self.context.local)]
+
+    def restore(self, shape: Shape, arrays: Sequence[Ring]) -> Additive:
+        """A value from its additive share."""
+        if self.context.helper:
+            return Additive(shape)
+        (share,) = arrays
+        return Additive(shape, share)
 
 
 def _combine_masks(ctx: Context, operation: Callable[[Ring, Ring], Ring], x: Additive, y: Additive) -> Ring | None:

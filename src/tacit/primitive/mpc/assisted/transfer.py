@@ -148,8 +148,9 @@ async def _permute(ctx: Context, share: Ring | None, owner: int, shape: Shape) -
     own_prg = ctx.prgs[ctx.helper_name]
     if ctx.index != owner:
         masked = local.sub(share, own_prg.words(before_stream, shape))
+        renewed: Ring = own_prg.words(after_stream, shape)  # before the exchange: streams are expanded in rising order
         await ctx.exchange([(ctx.peer, local.flat(masked))])
-        return own_prg.words(after_stream, shape)
+        return renewed
     order = local.permutation(own_prg, order_stream, rows)
     masked, difference = local.empty(size), local.empty(size)
     await ctx.exchange([], [(ctx.peer, masked), (ctx.helper_name, difference)])

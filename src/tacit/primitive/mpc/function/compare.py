@@ -111,7 +111,7 @@ async def sign(k: Kernel, x: Value) -> Number:
     if large(value):
         return await chunked(k, sign, value)
     signs = await k.lift(await both_signs(k, value.share))
-    share = k.linear(lambda s: s[1] - s[0], signs)
+    share = k.linear(lambda s: s[1, ...] - s[0, ...], signs)
     bits = bits_of(value)
     if bits:
         share = k.scale(share, np.asarray(np.uint64(1 << bits)))

@@ -89,8 +89,8 @@ async def whole(k: Kernel, x: Arith, bits: int, mode: str) -> Arith:
     fix = await k.both(third, k.invert(exact) if mode == "trunc" else exact)
     lifted = await k.lift(k.rearrange(lambda a, b: np.stack([a, b]), over, fix))
     if mode == "trunc":
-        return k.linear(lambda s, t: s - t[0] + t[1], quotient, lifted)
-    return k.linear(lambda s, t: s - t[0] - t[1], quotient, lifted)
+        return k.linear(lambda s, t: s - t[0, ...] + t[1, ...], quotient, lifted)
+    return k.linear(lambda s, t: s - t[0, ...] - t[1, ...], quotient, lifted)
 
 
 async def _tests(k: Kernel, left: Arith, bits: int, other: Arith, *, parity: bool) -> tuple[Bits, Bits, Bits]:

@@ -173,7 +173,7 @@ async def clip(k: Kernel, x: Value, low: Value | None = None, high: Value | None
     shape = broadcast_shape(a.shape, b.shape, c.shape)
     margins = k.linear(lambda s, t, u: np.stack([np.broadcast_to(s - t, shape), np.broadcast_to(u - s, shape)]), a, b, c)
     gated = await k.gate(await k.negative(margins), margins)
-    return wrap(k.linear(lambda s, g: s - g[0] + g[1], a, gated), scale)
+    return wrap(k.linear(lambda s, g: s - g[0, ...] + g[1, ...], a, gated), scale)
 
 
 def _bound(value: Any) -> Value | None:

@@ -1,0 +1,266 @@
+"""Logistic regression on columns that different parties hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeAlias, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tacit.algorithm.linear.metric import auc, deviance
+from tacit.device.mpc import MPC
+from tacit.device.plain import PlainValue
+from tacit.device.reveal import reveal
+from tacit.device.secret import Secret
+from tacit.foundation.errors import ConfigError, InputError, ShapeError
+
+Columns: TypeAlias = Secret | PlainValue
+SCORED_ROWS = 256
+"""Rows of the validation part that the secure AUC looks at: it compares every pair."""
+
+
+@final
+class LogisticRegression:
+    """Binary logistic regression with an L2 penalty, by mini-batch gradient descent with momentum, on shares.
+
+    Follows scikit-learn's conventions, with an MPC device as first argument. `X` is a block of columns or a sequence of
+    blocks, [rows, columns] each, held by different parties (rows aligned); `y` is [rows] of 0 and 1.
+
+    Computes: the minimum of  mean_i log(1 + exp(-s_i z_i)) + |w|^2 / (2 C n),  s_i = +-1, intercept not penalised: the
+        objective of sklearn.linear_model.LogisticRegression(C=C). Columns should be standardised.
+    Reveals:  after every epoch one bit, whether training goes on, if `early_stopping`; else nothing. Weights, scores and the
+        loss stay shared.
+    Error:    that of the gradient method; the tests bound the AUC within 0.002 of scikit-learn's.
+
+    Parameters: C, inverse penalty; batch_size, learning_rate, momentum; max_epochs; early_stopping, with
+    validation_fraction of the rows (the last ones) held out: training stops when neither their deviance nor their AUC has
+    improved by `tol` for `patience` epochs.
+    """
+
+    def __init__(
+        self,
+        device: MPC,
+        *,
+        C: float = 1.0,
+        batch_size: int = 128,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        max_epochs: int = 30,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.15,
+        tol: float = 1e-4,
+        patience: int = 2,
+    ) -> None:
+        self.device = device
+        self.C = C
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.tol = tol
+        self.patience = patience
+        self.coef_: Secret | None = None
+        self.n_iter_ = 0
+        self.n_features_in_ = 0
+
+    # --- scikit-learn's conventions -----------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002  scikit-learn passes it
+        """The constructor's arguments."""
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments. Raises ConfigError for unknown names."""
+        for name, value in params.items():
+            if name not in _PARAMETERS:
+                raise ConfigError(f"LogisticRegression has no parameter {name!r}; it has {', '.join(_PARAMETERS)}")
+            setattr(self, name, value)
+        return self
+
+    def fit(self, X: Columns | Sequence[Columns], y: Columns, on_epoch: Callable[[int, bool], None] | None = None) -> Self:
+        """Train. `on_epoch` is told the epoch's number and whether training goes on, both public.
+
+        Raises: ConfigError and ShapeError before anything is shared.
+        """
+        self._check()
+        blocks = _blocks(X)
+        rows = _rows(blocks, y)
+        held = int(rows * self.validation_fraction) if self.early_stopping else 0
+        if rows - held < 1 or (self.early_stopping and held < 2):
+            raise ShapeError(f"{rows} rows are too few to hold out {self.validation_fraction:.0%} of them. Set early_stopping=False.")
+        self.n_features_in_ = sum(block.shape[1] for block in blocks)
+        secrets = [self._secret(block) for block in blocks]
+        label = self._secret(y)
+        train, plan = _epoch(rows - held, min(self.batch_size, rows - held), self.learning_rate, self.momentum, self.C)
+        del plan
+        weights = velocity = self.device.constant(np.zeros(self.n_features_in_ + 1))
+        # Far above any deviance and below any AUC of a first epoch, so that the first one always counts as better.
+        best = self.device.constant(np.array([64.0, -1.0]))
+        waited = self.device.constant(np.array(0, np.int64))
+        epoch = self.device(train)
+        judge = self.device(_judge(rows - held, rows, self.tol, self.patience))
+        for number in range(1, self.max_epochs + 1):
+            weights, velocity = epoch(secrets, label, weights, velocity)
+            self.n_iter_ = number
+            stop = False
+            if self.early_stopping:
+                best, waited, over = judge(secrets, label, weights, best, waited)
+                self.device.run([weights, velocity, best, waited, over])
+                stop = bool(reveal(over, to=self.device.names, because=f"epoch {number}: whether training goes on"))
+            else:
+                self.device.run([weights, velocity])
+            if on_epoch is not None:
+                on_epoch(number, not stop)
+            if stop:
+                break
+        self.coef_ = weights
+        return self
+
+    def decision_function(self, X: Columns | Sequence[Columns]) -> Secret:
+        """[rows] of shared log odds."""
+        return self._apply(_logits, X)
+
+    def predict_proba(self, X: Columns | Sequence[Columns]) -> Secret:
+        """[rows, 2] of shared probabilities of 0 and 1. Error: that of the sigmoid, see `docs/functions.md`."""
+        return self._apply(_probabilities, X)
+
+    def predict(self, X: Columns | Sequence[Columns]) -> Secret:
+        """[rows] of shared truth values: whether 1 is the likelier class."""
+        return self._apply(_classes, X)
+
+    # --- at rest ------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Have every party write its shares of the model to a file of its own in `folder`. Reveals nothing."""
+        self.device.save({"coef": self._fitted()}, folder)
+
+    @classmethod
+    def load(cls, device: MPC, folder: Path) -> Self:
+        """A trained model from the files that `save` wrote, at the same parties."""
+        model = cls(device)
+        model.coef_ = device.restore(["coef"], folder)["coef"]
+        model.n_features_in_ = model.coef_.shape[0] - 1
+        return model
+
+    # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _apply(self, function: Callable[..., Any], X: Columns | Sequence[Columns]) -> Any:
+        weights = self._fitted()
+        blocks = _blocks(X)
+        columns = sum(block.shape[1] for block in blocks)
+        if columns != self.n_features_in_:
+            raise ShapeError(f"the model was trained on {self.n_features_in_} columns, these blocks have {columns}")
+        return self.device(function)([self._secret(block) for block in blocks], weights)
+
+    def _fitted(self) -> Secret:
+        if self.coef_ is None:
+            raise InputError("this LogisticRegression is not trained yet. Call fit, or load a saved model.")
+        return self.coef_
+
+    def _secret(self, value: Columns) -> Secret:
+        return value if isinstance(value, Secret) else self.device.share(value)
+
+    def _check(self) -> None:
+        for name in ("C", "learning_rate", "tol"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("batch_size", "max_epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.momentum < 1 or not 0 < self.validation_fraction < 1:
+            raise ConfigError("momentum must lie in [0, 1) and validation_fraction between 0 and 1")
+
+
+_PARAMETERS = (
+    "device",
+    "C",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "max_epochs",
+    "early_stopping",
+    "validation_fraction",
+    "tol",
+    "patience",
+)
+
+
+def _blocks(X: Columns | Sequence[Columns]) -> list[Columns]:
+    blocks = [X] if isinstance(X, (Secret, PlainValue)) else list(X)
+    if not blocks:
+        raise ShapeError("X has no columns")
+    for block in blocks:
+        if len(block.shape) != 2:
+            raise ShapeError(f"a block of columns has shape [rows, columns], not {list(block.shape)}")
+        if block.shape[0] != blocks[0].shape[0]:
+            raise ShapeError(f"blocks have {blocks[0].shape[0]} and {block.shape[0]} rows. Align the records first (psi).")
+    return blocks
+
+
+def _rows(blocks: list[Columns], y: Columns) -> int:
+    rows: int = blocks[0].shape[0]
+    if y.shape != (rows,):
+        raise ShapeError(f"y has shape {list(y.shape)}, but X has {rows} rows")
+    return rows
+
+
+def _with_ones(blocks: Sequence[Any]) -> Any:
+    return jnp.concatenate([*blocks, jnp.ones((blocks[0].shape[0], 1))], axis=1)
+
+
+def _logits(blocks: Sequence[Any], weights: Any) -> Any:
+    return jnp.concatenate(list(blocks), axis=1) @ weights[:-1] + weights[-1]
+
+
+def _probabilities(blocks: Sequence[Any], weights: Any) -> Any:
+    positive = jax.nn.sigmoid(_logits(blocks, weights))
+    return jnp.stack([1 - positive, positive], axis=1)
+
+
+def _classes(blocks: Sequence[Any], weights: Any) -> Any:
+    return _logits(blocks, weights) > 0
+
+
+def _epoch(rows: int, batch: int, rate: float, momentum: float, C: float) -> tuple[Callable[..., Any], int]:
+    """One pass over the first `rows` rows in batches; rows beyond the last full batch join it by overlapping."""
+    count = -(-rows // batch)
+    starts = np.minimum(np.arange(count) * batch, rows - batch)
+    order = (starts[:, None] + np.arange(batch)[None, :]).reshape(-1)
+
+    def train(blocks: Sequence[Any], y: Any, weights: Any, velocity: Any) -> tuple[Any, Any]:
+        X = _with_ones(blocks)
+        decay = np.append(np.full(X.shape[1] - 1, rate / (C * rows)), 0.0)
+        batches = X[order].reshape(count, batch, -1), y[order].reshape(count, batch)
+
+        def step(state: tuple[Any, Any], rows_of: tuple[Any, Any]) -> tuple[tuple[Any, Any], None]:
+            w, v = state
+            x, t = rows_of
+            error = jax.nn.sigmoid(x @ w) - t
+            v = momentum * v - (rate / batch) * (x.T @ error) - decay * w
+            return (w + v, v), None
+
+        state, _ = jax.lax.scan(step, (weights, velocity), batches)
+        return state
+
+    return train, count
+
+
+def _judge(first: int, rows: int, tol: float, patience: int) -> Callable[..., Any]:
+    """Whether the held-out rows still improve: new best values, epochs waited, and the one bit that is revealed."""
+    scored = min(rows - first, SCORED_ROWS)
+
+    def judge(blocks: Sequence[Any], y: Any, weights: Any, best: Any, waited: Any) -> tuple[Any, Any, Any]:
+        z = _logits([block[first:] for block in blocks], weights)
+        t = y[first:]
+        now = jnp.stack([deviance(z, t), auc(z[:scored], t[:scored])])
+        better = (now[0] < best[0] - tol) | (now[1] > best[1] + tol)
+        waited = jnp.where(better, 0, waited + 1)
+        best = jnp.stack([jnp.minimum(now[0], best[0]), jnp.maximum(now[1], best[1])])
+        return best, waited, waited >= patience
+
+    return judge

@@ -1,0 +1,50 @@
+"""The passes: each takes a program and returns one that computes the same, cheaper. The flow is this tuple; print it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from tacit.compile.passes.contract import contract
+from tacit.compile.passes.cse import share
+from tacit.compile.passes.dead import drop_dead
+from tacit.compile.passes.defer import defer_truncation
+from tacit.compile.passes.hoist import hoist
+from tacit.compile.passes.pool import commute_pooling
+from tacit.compile.passes.recognise import recognise
+from tacit.compile.passes.schedule import schedule
+from tacit.compile.passes.simplify import simplify
+from tacit.compile.passes.strengthen import strengthen
+from tacit.compile.program import Program, validate
+
+Pass: TypeAlias = Callable[[Program], Program]
+
+PASSES: tuple[Pass, ...] = (
+    drop_dead,
+    simplify,
+    share,
+    recognise,
+    strengthen,
+    contract,
+    hoist,
+    commute_pooling,
+    simplify,
+    share,
+    drop_dead,
+    defer_truncation,
+    schedule,
+)
+
+
+def optimise(program: Program, passes: Sequence[Pass] = PASSES) -> Program:
+    """Run the passes in order on the program and on every body, innermost first."""
+    program = program.with_bodies(lambda body: optimise(body, passes))
+    for rewrite in passes:
+        program = rewrite(program)
+    validate(program)
+    return program
+
+
+def describe(passes: Sequence[Pass] = PASSES) -> str:
+    """The flow in words: each pass with the first line of its docstring."""
+    return "\n".join(f"{p.__name__:18} {(p.__doc__ or '').strip().splitlines()[0]}" for p in passes)
