@@ -17,8 +17,13 @@ constexpr std::size_t kFewRows = 12;
 constexpr double kSmallWork = 1 << 14;
 // Results with fewer columns than this are inner products where the operands allow it.
 constexpr std::size_t kFewColumns = 4;
+// Up to this many columns one or two registers hold a row of the result, and a is read once, in place.
+constexpr std::size_t kNarrow = 16;
+constexpr std::size_t kHandful = 8;
+// So little depth is computed faster than it is packed.
+constexpr std::size_t kShallow = 4;
 // A product read in place goes over this many words of b at a time, so that its pages and lines stay at hand.
-constexpr std::size_t kDirectWords = 1 << 15, kDirectDepth = 16;
+constexpr std::size_t kDirectWords = 1 << 17;
 
 struct View {
   const u64* data;
@@ -70,10 +75,10 @@ void run_dots(const Task& t) {
 void run_direct(const Task& t) {
   const auto& kernels = product_kernels();
   const bool whole = static_cast<double>(t.k) * static_cast<double>(t.n) <= static_cast<double>(kDirectWords);
-  const std::size_t depth = whole ? t.k : kDirectDepth;
+  const std::size_t depth = whole ? t.k : std::clamp<std::size_t>(4 * t.m, 8, 32);
   for (std::size_t d = 0; d < t.k; d += depth)
     kernels.direct({t.m, t.n, std::min(depth, t.k - d), t.a.from(0, d).data, t.a.row, t.a.column, t.b.from(d, 0).data,
-                    t.b.row, t.out, t.out_row, t.out_column, t.keep || d > 0, t.negate});
+                    t.b.row, t.out, t.out_row, t.out_column, t.keep || d > 0, t.negate, whole ? 0 : static_cast<std::ptrdiff_t>(depth) * t.b.row});
 }
 
 void run_blocked(const Task& t) {
@@ -82,18 +87,10 @@ void run_blocked(const Task& t) {
   blocked_product(a, b, {0, t.m, 0, t.n}, 0, t.k, EvenRows(t.out_row), &sink, 1);
 }
 
-// The same choice with the roles of a and b exchanged is tried through the transposed task.
-bool run_special(const Task& t) {
-  if (t.n <= kFewColumns && t.a.column == 1) {
-    run_dots(t);
-    return true;
-  }
-  const bool in_place = t.m <= kFewRows || t.k <= 4 || work(t) <= kSmallWork;
-  if (in_place && t.b.column == 1) {
-    run_direct(t);
-    return true;
-  }
-  return false;
+bool suits_dots(const Task& t) { return t.n <= kFewColumns && t.a.column == 1; }
+
+bool suits_direct(const Task& t) {
+  return t.b.column == 1 && (t.m <= kFewRows || t.n <= kNarrow || t.k <= kShallow || work(t) <= kSmallWork);
 }
 
 void run(Task t) {
@@ -103,7 +100,13 @@ void run(Task t) {
       std::fill_n(t.out + static_cast<std::ptrdiff_t>(i) * t.out_row, t.n, 0);
     return;
   }
-  if (run_special(t) || run_special(t.transposed())) return;
+  const Task turned = t.transposed();
+  if (suits_dots(t)) return run_dots(t);
+  if (suits_dots(turned)) return run_dots(turned);
+  // In place the columns are the lanes of vectors: where both ways are open, not the one with a handful of them.
+  const bool direct = suits_direct(t), direct_turned = suits_direct(turned);
+  if (direct && (!direct_turned || t.n >= kHandful || t.n >= t.m)) return run_direct(t);
+  if (direct_turned) return run_direct(turned);
   run_blocked(t);
 }
 

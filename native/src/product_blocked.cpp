@@ -7,9 +7,10 @@
 namespace tacit {
 namespace {
 
-// 192 rows by 256 words of one operand are 384 KiB, for the second-level cache; the other operand's block is for the
-// third level and is read in panels of 48 KiB. Both are multiples of every kernel's tile.
-constexpr std::size_t kBlockRows = 192, kBlockColumns = 1536;
+// 96 rows by kBlockDepth words of one operand are 384 KiB, for the second-level cache; the other operand's block of 3 MiB
+// is for the third level and is read in panels of 96 KiB. Both are multiples of every kernel's tile. Deep blocks pay:
+// they go over the results less often.
+constexpr std::size_t kBlockRows = 96, kBlockColumns = 768;
 constexpr std::size_t kMaxSinks = 16;
 
 std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; }

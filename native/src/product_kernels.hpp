@@ -42,6 +42,7 @@ struct Direct {
   std::uint64_t* out;
   std::ptrdiff_t out_row, out_col;
   bool keep, negate;
+  std::ptrdiff_t ahead;  // while a word of b is used, the one this many words further is fetched; zero for none
 };
 
 // Inner products of contiguous vectors: out(i, j) = row i of a . row j of b.

@@ -7,7 +7,7 @@
 namespace tacit {
 
 // The depth of one packed block; no pack() asks for more.
-inline constexpr std::size_t kBlockDepth = 256;
+inline constexpr std::size_t kBlockDepth = 512;
 
 // kBlockDepth words of zero, for a gather to read where there is nothing.
 extern const std::uint64_t kZeros[kBlockDepth];

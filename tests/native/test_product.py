@@ -19,7 +19,9 @@ LAYOUTS = ["plain", "transposed", "sliced", "reversed", "column"]
 examples = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=[(isa, threads) for isa in ISAS for threads in (1, 2)], ids=lambda p: f"{p[0]}-{p[1]}", autouse=True)
+@pytest.fixture(
+    params=[(isa, threads) for isa in ISAS for threads in (1, 2)], ids=lambda p: f"{p[0]}-{p[1]}", autouse=True
+)
 def path(request: pytest.FixtureRequest) -> Iterator[str]:
     isa, threads = request.param
     before = _native.isa(), _native.threads()
@@ -101,7 +103,12 @@ def test_matmul_of_every_regime(m, k, n, layout):
 
 @examples
 @given(
-    batch=st.integers(0, 5), m=sizes, k=sizes, n=sizes, shared=st.sampled_from(["none", "left", "right", "flat"]), seed=seeds
+    batch=st.integers(0, 5),
+    m=sizes,
+    k=sizes,
+    n=sizes,
+    shared=st.sampled_from(["none", "left", "right", "flat"]),
+    seed=seeds,
 )
 def test_matmul_of_stacks(batch, m, k, n, shared, seed):
     rng = np.random.default_rng(seed)
@@ -124,7 +131,13 @@ def test_large_stack_is_shared_among_threads():
 
 @examples
 @given(
-    m=sizes, k=sizes, n=sizes, j=sizes, accumulate=st.sampled_from([0, 1, -1]), signs=st.tuples(*[st.sampled_from([1, -1])] * 2), seed=seeds
+    m=sizes,
+    k=sizes,
+    n=sizes,
+    j=sizes,
+    accumulate=st.sampled_from([0, 1, -1]),
+    signs=st.tuples(*[st.sampled_from([1, -1])] * 2),
+    seed=seeds,
 )
 def test_matmul_pair(m, k, n, j, accumulate, signs, seed):
     rng = np.random.default_rng(seed)

@@ -16,6 +16,7 @@ namespace {
 
 using u64 = std::uint64_t;
 using vec = __m512i;
+constexpr std::ptrdiff_t kBytes = sizeof(u64);
 constexpr std::size_t kLanes = 8, kRows = 8, kVectors = 3, kCols = kVectors * kLanes;
 
 vec load(const u64* at) { return _mm512_loadu_si512(at); }
@@ -43,6 +44,9 @@ void tile_of(const Tile& t) {
   vec sum[R][V];
   const u64* a = t.a;
   const u64* b = t.b;
+  for (std::size_t s = 0; s < t.sink_count; ++s)  // the results arrive from far away while the sums are formed
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < V; ++v) _mm_prefetch(t.sinks[s].data + t.row_at[r] + t.column + v * kLanes, _MM_HINT_T0);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const vec row = spread(t.a_sums[r]);
@@ -93,10 +97,18 @@ void direct_of(const Direct& t, const u64* a, const u64* b, u64* out, std::size_
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[r][v] = _mm512_setzero_si512();
   const __mmask8 last = inside(cols, V - 1);
+  // Rows that follow each other closely are over before the processor notices a stream: fetch the next R of them, a
+  // cache line at each step.
+  const char* next = reinterpret_cast<const char*>(a) + R * t.a_row * kBytes;
   for (std::size_t d = 0; d < t.k; ++d, a += t.a_col, b += t.b_row) {
+    const auto line = static_cast<std::ptrdiff_t>(d);
+    _mm_prefetch(next + ((line & 7) * t.a_row + (line & ~7)) * kBytes, _MM_HINT_T0);
     vec column[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V - 1; ++v) column[v] = load(b + v * kLanes);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v)
+      _mm_prefetch(reinterpret_cast<const char*>(b + v * kLanes) + t.ahead * kBytes, _MM_HINT_T1);
     column[V - 1] = _mm512_maskz_loadu_epi64(last, b + (V - 1) * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -170,6 +182,8 @@ vec transpose_add(const vec* x) {
   return add(_mm512_shuffle_i64x2(quad[0], quad[1], 0x88), _mm512_shuffle_i64x2(quad[0], quad[1], 0xdd));
 }
 
+constexpr std::size_t kShortRow = 256;
+
 // Eight rows of a (the last repeated where fewer are left) against C rows of b.
 template <int C>
 void dots_of(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
@@ -177,6 +191,8 @@ void dots_of(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
   for (std::size_t r = 0; r < kRows; ++r)
     a[r] = t.a + static_cast<std::ptrdiff_t>(i + (r < rows ? r : rows - 1)) * t.a_row;
   const u64* b = t.b + static_cast<std::ptrdiff_t>(j) * t.b_row;
+  // Short rows end before the processor notices a stream: fetch the rows of the next call.
+  const std::ptrdiff_t ahead = t.k <= kShortRow ? static_cast<std::ptrdiff_t>(kRows) * t.a_row * kBytes : 512;
   vec sum[C][kRows];
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c)
@@ -189,6 +205,7 @@ void dots_of(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kRows; ++r) {
       const vec row = _mm512_maskz_loadu_epi64(mask, a[r] + d);
+      _mm_prefetch(reinterpret_cast<const char*>(a[r] + d) + ahead, _MM_HINT_T0);
 #pragma GCC unroll 4
       for (int c = 0; c < C; ++c) sum[c][r] = add(sum[c][r], multiply(row, column[c]));
     }

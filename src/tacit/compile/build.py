@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from tacit.compile.front.jax.trace import trace
-from tacit.compile.passes import optimize
+from tacit.compile.passes import optimise
 from tacit.compile.program import Program
 from tacit.compile.serialize import digest, dump
 
@@ -27,5 +27,5 @@ def compile_function(function: Callable[..., Any], specs: Sequence[Any]) -> Comp
 
     Raises: UnsupportedOperation or SecrecyError, naming the user's line.
     """
-    program = optimize(trace(function, *specs).program)
+    program = optimise(trace(function, *specs).program)
     return Compiled(program, digest(program), dump(program))

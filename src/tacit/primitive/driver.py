@@ -336,6 +336,10 @@ class Driver:
                 channel.abort(reason[:500])
             except (LinkError, OSError):
                 continue
+        self.drop()
+
+    def drop(self) -> None:
+        """Give up every coroutine."""
         for task, _ in self._ready:
             task.coroutine.close()
         for request in self._waiting:
@@ -354,12 +358,19 @@ def run_together(*pairs: tuple[Driver, Coroutine[Any, Any, Any]]) -> list[Any]:
     for driver, coroutine in pairs:
         driver.start(coroutine)
     left = [driver for driver, _ in pairs]
-    while left:
-        before = [driver.operation for driver in left]
-        traffic = [sum(c.traffic.messages_received for c in d.channels.values()) for d in left]
-        still = [driver for driver in left if not driver.advance()]
-        after = [sum(c.traffic.messages_received for c in d.channels.values()) for d in left]
-        if still == left and traffic == after and before == [driver.operation for driver in left]:
-            raise ProtocolError("all parties wait for each other; the programs differ")
-        left = still
+    try:
+        while left:
+            before = _progress(left)
+            still = [driver for driver in left if not driver.advance()]
+            if still == left and _progress(left) == before:
+                raise ProtocolError("all parties wait for each other; the programs differ")
+            left = still
+    except BaseException:
+        for driver, _ in pairs:
+            driver.drop()
+        raise
     return [driver.result() for driver, _ in pairs]
+
+
+def _progress(drivers: Sequence[Driver]) -> list[tuple[int, int]]:
+    return [(d.operation, sum(c.traffic.messages_received for c in d.channels.values())) for d in drivers]

@@ -2,7 +2,7 @@
 
 `("mul", "x", ("sigmoid", "x"))` matches x * sigmoid(x). A text is a variable: it binds a slot, and must bind the same slot
 again; a number matches a public constant of that value (to a relative 1e-5); `...` matches anything. Operands of
-commutative steps match in either order. Broadcasts and reshapes that only repeat or add axes are looked through where a
+commutative steps match in either order. `("as", "e", p)` matches p and binds its slot to e. Broadcasts and reshapes that only repeat or add axes are looked through where a
 pattern says `("spread", p)`.
 """
 
@@ -61,6 +61,9 @@ def _operand(edit: Editor, slot: int, pattern: Pattern, binding: Binding) -> Ite
                 return
             passed.append(step)
             slot = step.inputs[0]
+    elif isinstance(pattern, tuple) and pattern[0] == "as":
+        for bound, _ in _operand(edit, slot, pattern[1], binding):
+            yield from _operand(edit, slot, pattern[2], bound)
     elif isinstance(pattern, tuple):
         step = edit.producer.get(slot)
         if step is not None:

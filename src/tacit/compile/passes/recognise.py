@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -52,10 +53,6 @@ def _unary(name: str, **params: object) -> Rewrite:
     return rewrite
 
 
-def _relu_of_selection(edit: Editor, step: Step, binding: Binding) -> int | None:
-    return _unary("relu")(edit, step, binding)
-
-
 def _clip(edit: Editor, step: Step, binding: Binding) -> int | None:
     """min(max(x, low), high) with public bounds low <= high."""
     low, high = edit.constants.get(binding["low"]), edit.constants.get(binding["high"])
@@ -65,6 +62,12 @@ def _clip(edit: Editor, step: Step, binding: Binding) -> int | None:
     if not bool(np.all(np.less_equal(*np.broadcast_arrays(low, high)))):
         return None
     return edit.emit("clip", [binding["x"], binding["low"], binding["high"]], out, step.line)
+
+
+def _clip_relu(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """min(relu(x), high) is a clip from 0."""
+    x = edit.slots[binding["x"]]
+    return _clip(edit, step, {**binding, "low": edit.constant(0, x.kind, x.dtype)})
 
 
 def _mean(edit: Editor, step: Step, binding: Binding) -> int | None:
@@ -129,14 +132,13 @@ def _keeps_axes(edit: Editor, slot: int, reduced: int, x: SlotType, axes: tuple[
 
 def _softmax_gradient(edit: Editor, step: Step, binding: Binding) -> int | None:
     """spread(g / total) * e, with e = exp(x - max(x)) and total = sum(e): g * (e / total) keeps the digits of small g."""
-    total = edit.producer.get(binding["total"])
-    if total is None or total.name != "sum" or total.inputs[0] != binding["e"]:
+    total, exp = edit.producer[binding["total"]], edit.producer.get(binding["e"])
+    if exp is None or exp.name != "exp":
         return None
     e, g = edit.slots[binding["e"]], edit.slots[binding["g"]]
     axes = tuple(total.params["axes"])
     reduced = edit.slots[binding["total"]]
-    quotient = next((s for s in step.inputs if s != binding["e"]), None)
-    if e.kind != "fixed" or quotient is None or edit.slots[step.outputs[0]].shape != e.shape:
+    if e.kind != "fixed" or edit.slots[step.outputs[0]].shape != e.shape:
         return None
     places = tuple(a for a in range(len(e.shape)) if a not in axes)
     spread = edit.emit("broadcast", [binding["total"]], e, step.line, shape=e.shape, axes=places)
@@ -156,28 +158,33 @@ def _softmax_gradient(edit: Editor, step: Step, binding: Binding) -> int | None:
 
 _HALF = 0.7071067811865476
 _TANH = ("tanh", ("mul", 0.7978845608, ("add", "x", ("mul", 0.044715, ("mul", "x", ("square", "x"))))))
-_E = ("exp", ("sub", "x", ("spread", ("max", "x"))))
+_EXP = ("as", "e", ("exp", ("sub", "x", ("spread", ("as", "top", ("max", "x"))))))
+_TOTAL = ("as", "total", ("sum", "e"))
 
-_PATTERNS: Mapping[str, tuple[tuple[tuple[object, ...], bool, Rewrite], ...]] = {
+_PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
+    # a pattern, whether its inner parts must not be needed elsewhere, and what to write instead
     "maximum": ((("maximum", "x", 0), False, _unary("relu")),),
     "select": (
         (("select", ("gt", "x", 0), "x", 0), True, _unary("relu")),
         (("select", ("ge", "x", 0), "x", 0), True, _unary("relu")),
     ),
-    "minimum": ((("minimum", ("maximum", "x", "low"), "high"), False, _clip), (("minimum", ("relu", "x"), "high"), True, lambda *_: None)),
+    "minimum": (
+        (("minimum", ("maximum", "x", "low"), "high"), True, _clip),
+        (("minimum", ("relu", "x"), "high"), True, _clip_relu),
+    ),
     "reciprocal": (
-        (("reciprocal", ("add", 1.0, ("exp", ("neg", "x")))), True, _unary("sigmoid")),
+        (("reciprocal", ("add", 1.0, ("exp", ("neg", "x")))), False, _unary("sigmoid")),
         (("reciprocal", ("sqrt", "x")), False, _unary("rsqrt")),
     ),
-    "divide": ((("divide", "x", ("sqrt", "y")), False, _times_rsqrt),),
+    "divide": (
+        (("divide", _EXP, ("spread", _TOTAL)), False, _softmax),
+        (("divide", "x", ("sqrt", "y")), False, _times_rsqrt),
+    ),
     "mul": (
         (("mul", "total", "c"), False, _mean),
         (("mul", "x", ("sigmoid", "x")), True, _unary("silu")),
         (("mul", "x", ("mul", 0.5, ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
-        (
-            ("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))),
-            True,
-            _unary("gelu", approximate=False),
-        ),
+        (("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))), True, _unary("gelu", approximate=False)),
+        (("mul", "e", ("spread", ("divide", "g", _TOTAL))), False, _softmax_gradient),
     ),
 }
