@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -78,3 +79,12 @@ def receive(channel, operation, size, seconds=20):
 def send(channel, operation, payload):
     channel.post(operation, payload)
     channel.flush()
+
+
+def be_ready_then_sleep(name, addresses, kind, identity, certificates):
+    """Be a party in a process of its own, until it is killed."""
+    (channel,) = join(
+        name, addresses, kind=kind, identities={name: identity}, trust=TrustStore(certificates)
+    ).values()
+    send(channel, 1, b"ready")
+    signal.pause()

@@ -90,6 +90,7 @@ class Plan:
             node = Node(number, step.name, step.line, step.inputs, step.outputs, local=False)
             waits = {slot for slot in step.inputs if slot in written}
             if step.bodies:
+                node.several = True
                 node.bodies = tuple(Plan(body, bits) for body in step.bodies)
                 node.function = _CONTROL[step.name]
                 node.params = dict(step.params)

@@ -90,6 +90,7 @@ class _MemoryTransport:
     sealed = False
     unsent = False
     buffered = False
+    partial = False
 
     def __init__(self, owner: str, inward: _Pipe, outward: _Pipe, tamper: Tamper | None) -> None:
         self._owner = owner

@@ -356,6 +356,8 @@ class StreamChannel:
             return FrameTruncated, (
                 f"was cut off in frame {self._received - 1}: {have} of the last {missing} bytes came{cause}"
             )
+        if self._transport.partial and not have:
+            return FrameTruncated, f"was cut off in the middle of a TLS record{cause}"
         if not missing and have:
             return FrameTruncated, f"was cut off {have} bytes into frame {self._received}{cause}"
         return PeerDied, f"closed the connection without a word: its process ended or was cut off{cause}"

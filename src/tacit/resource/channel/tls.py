@@ -71,6 +71,7 @@ class TlsTransport:
         self._plain: deque[memoryview] = deque()
         self._cipher = memoryview(b"")
         self._refusal: ssl.SSLError | None = None
+        self.partial = False
 
     def handshake(self, deadline: float) -> None:
         """Agree on keys until `deadline` on the monotonic clock.
@@ -159,6 +160,7 @@ class TlsTransport:
                     if not count:
                         return got or END
                     got += count
+                    self.partial = False
                 elif got:
                     return got
                 else:
@@ -166,6 +168,7 @@ class TlsTransport:
                     if not fetched:
                         return 0 if fetched is None else END
         except ssl.SSLWantReadError:
+            self.partial = True
             return got or self.recv_into(view)  # Half a record was here; is there more of it?
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return got or END

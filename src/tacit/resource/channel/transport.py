@@ -32,6 +32,10 @@ class Transport(Protocol):
     def buffered(self) -> bool:
         """Whether `recv_into` may return bytes although the system has none to read."""
 
+    @property
+    def partial(self) -> bool:
+        """Whether the transport's last unit, such as a TLS record, has come in part only."""
+
     def fileno(self) -> int:
         """Return what to poll; -1 when there is nothing to poll."""
 
@@ -60,6 +64,7 @@ class PlainTransport:
 
     sealed = False
     buffered = False
+    partial = False
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)

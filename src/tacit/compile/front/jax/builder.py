@@ -84,6 +84,10 @@ class Builder:
         slot = self._known[key]
         return Ref(slot, self.slots[slot])
 
+    def at(self, slot: int) -> Ref:
+        """A slot by its number."""
+        return Ref(slot, self.slots[slot])
+
     def emit(
         self, name: str, operands: Sequence[Operand], shape: Sequence[int], kind: Kind, dtype: str, /, **params: Any
     ) -> Operand:

@@ -117,7 +117,7 @@ _FAST: Mapping[str, Callable[..., Any]] = {
     "broadcast_in_dim": _broadcast,
     "iota": _iota,
     "convert_element_type": _cast,
-    "reshape": lambda p, x, *_: x.reshape(p["new_sizes"]) if not _ else None,
+    "reshape": lambda p, x, *_: x.reshape(p["new_sizes"]) if p["dimensions"] is None and not _ else None,
     "squeeze": lambda p, x: np.squeeze(x, tuple(p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
     "transpose": lambda p, x: x.transpose(p["permutation"]),

@@ -104,7 +104,8 @@ def _as_image_gradient(
 
     `w` is [KH, KW, O, C] with both spatial axes flipped; the kernel of the forward map is [KH, KW, C, O].
     """
-    if strides != [1, 1] or groups != 1 or (inner == [1, 1] and not _flipped(b, w)):
+    original = _unflipped(b, w)
+    if strides != [1, 1] or groups != 1 or (inner == [1, 1] and original is None):
         return None
     image, edges = [], []
     for a in (0, 1):
@@ -118,16 +119,26 @@ def _as_image_gradient(
             return None
         image.append(size)
         edges += [low, max(high, 0)]
-    kernel = ops.transpose(b, ops.reverse(b, w, [0, 1]), (0, 1, 3, 2))
+    kernel = ops.transpose(b, original if original is not None else ops.reverse(b, w, [0, 1]), (0, 1, 3, 2))
     return b.emit(
         "conv_image_gradient", [g, kernel], (g.shape[0], *image, w.shape[3]), *ops.joint(g, w),
         strides=tuple(inner), padding=tuple(edges), dilation=tuple(outer), groups=1, image=tuple(image),
     )  # fmt: skip
 
 
-def _flipped(b: Builder, w: Operand) -> bool:
-    """Say whether a kernel was just flipped along its spatial axes, as JAX does for gradients."""
-    return ops.produced_by(b, w, "reverse")
+def _unflipped(b: Builder, w: Operand) -> Operand | None:
+    """The kernel that was flipped along both spatial axes to give w, as JAX does for gradients; None if it was not."""
+    step = ops.producer(b, w)
+    axes = tuple(range(4))
+    if step is not None and step.name == "transpose":
+        axes = tuple(step.params["axes"])
+        step = ops.producer(b, b.at(step.inputs[0]))
+    if step is None or step.name != "reverse":
+        return None
+    long = {place for place in (0, 1) if w.shape[place] > 1}
+    if {axes.index(axis) for axis in step.params["axes"]} != long:
+        return None
+    return ops.transpose(b, b.at(step.inputs[0]), axes)
 
 
 def _as_kernel_gradient(
@@ -138,9 +149,7 @@ def _as_kernel_gradient(
 
     `x` is [C, H, W, N], `g` is [OH, OW, N, O]; the images of the forward map are [N, H, W, C].
     """
-    if inner != [1, 1] or groups != 1 or not (ops.known(g) or ops.produced_by(b, g, "transpose")):
-        return None
-    if g.shape[0] * g.shape[1] < 2:
+    if inner != [1, 1] or groups != 1:
         return None
     kernel, edges, cut = [], [], []
     for a in (0, 1):
@@ -155,6 +164,8 @@ def _as_kernel_gradient(
         high = used - x.shape[1 + a] - low
         edges += [low, max(high, 0)]
         cut.append(min(high, 0))
+    if g.shape[0] * g.shape[1] <= kernel[0] * kernel[1]:
+        return None  # a window smaller than its result: an ordinary convolution
     image = ops.transpose(b, x, (3, 1, 2, 0))
     image = ops.pad(b, image, ops.number(0, image), [(0, 0, 0), (0, cut[0], 0), (0, cut[1], 0), (0, 0, 0)])
     cotangent = ops.transpose(b, g, (2, 0, 1, 3))

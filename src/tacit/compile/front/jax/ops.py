@@ -13,7 +13,7 @@ import numpy as np
 
 
 from tacit.compile.front.jax.builder import Builder, Operand, Ref, at, kind_of
-from tacit.compile.program import Kind, Shape
+from tacit.compile.program import Kind, Shape, Step
 from tacit.foundation.errors import UnsupportedOperation
 
 # --- what an operand is ---------------------------------------------------------------------------------------------
@@ -49,9 +49,11 @@ def joint(x: Operand, y: Operand) -> tuple[Kind, str]:
     return _result(x, y)
 
 
-def produced_by(b: Builder, x: Operand, name: str) -> bool:
-    """Say whether a slot was written by a step of this name (the last few steps are looked at)."""
-    return isinstance(x, Ref) and any(step.name == name and x.slot in step.outputs for step in b.steps[-8:])
+def producer(b: Builder, x: Operand) -> Step | None:
+    """The step that wrote a slot, if it is one of the last few."""
+    if not isinstance(x, Ref):
+        return None
+    return next((step for step in b.steps[:-17:-1] if x.slot in step.outputs), None)
 
 
 def number(value: float, like: Operand) -> Operand:

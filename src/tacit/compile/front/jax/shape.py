@@ -13,7 +13,9 @@ from tacit.compile.front.jax.lower import lowers, refuse
 
 @lowers("reshape")
 def reshape(b: Builder, eqn: Any, x: Operand, *_: Operand) -> Operand:
-    """The same elements in row-major order."""
+    """The same elements in row-major order, after a permutation of the axes where `dimensions` gives one."""
+    if eqn.params["dimensions"] is not None:
+        x = ops.transpose(b, x, eqn.params["dimensions"])
     return ops.reshape(b, x, eqn.params["new_sizes"])
 
 

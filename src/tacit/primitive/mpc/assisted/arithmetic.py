@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 from tacit.primitive.driver import Deferred
@@ -11,42 +11,66 @@ from tacit.primitive.mpc.assisted.share import Additive, Mask, Opened
 from tacit.primitive.mpc.kernel import Bilinear, Ring, Separable, Shape
 
 
-async def open_masked(ctx: Context, xs: Sequence[Additive], bits: Sequence[Ring] = (), deal: Deal | None = None) -> list[Ring]:
+async def open_masked(
+    ctx: Context,
+    xs: Sequence[Additive],
+    bits: Sequence[Ring] = (),
+    deal: Deal | None = None,
+    fill: Callable[[Deal], None] | None = None,
+) -> list[Ring]:
     """Open every x that is not open yet as X = x + r, in one exchange with the peer, along with packed `bits`.
 
-    Computes: x.opened for each x; returns the XOR of both parties' `bits` (flat words).
+    Computes: x.opened for each x; returns the XOR of both parties' `bits` (flat words; the masks at the helper). `deal` is
+        a correlation that the helper makes of the masks by `fill`, and that travels in the same exchange.
     Reveals: nothing; each X is uniform, because r is fresh.
-    Costs: 1 round, 8 bytes per element each way (none for values that are open already). The helper sends `deal`.
+    Costs: 1 round, 8 bytes per element each way; none for values that are open already, if there are no `bits` either.
     """
-    pending = [x.opening for x in xs if x.opened is None and x.opening is not None]
+    roots = [x.base[0] if x.base is not None and x.opened is None else x for x in xs]
+    for root in roots:
+        if root.opened is None and root.opening is not None:
+            await root.opening
     todo: list[Additive] = []
-    for x in xs:
-        if x.opened is None and x.opening is None:
-            x.opening = Deferred()
-            todo.append(x)
+    for root in roots:
+        if root.opened is None and root.opening is None:
+            root.opening = Deferred()
+            todo.append(root)
+    if not (todo or bits or deal is not None):
+        _shift(ctx, xs)
+        return []
     masks = [ctx.mask(x.shape) for x in todo]
+    local = ctx.local
     if ctx.helper:
-        if todo or bits or deal is not None:
-            await ctx.give(deal, silent=not (todo or bits))
-        _publish(ctx, todo, [None] * len(todo), masks)
-        opened_bits = list(bits)
-    else:
-        local = ctx.local
-        own = [local.add(x.share(ctx.leader, local), mask) for x, mask in zip(todo, masks, strict=True)]
-        theirs: list[Ring] = []
-        if own or bits or deal is not None:
-            theirs = await ctx.swap([*map(local.flat, own), *bits], deal)
-        values = [local.add(mine, other.reshape(mine.shape)) for mine, other in zip(own, theirs, strict=False)]
-        _publish(ctx, todo, values, masks)
-        opened_bits = [local.xor(mine, other) for mine, other in zip(bits, theirs[len(own) :], strict=True)]
-    for opening in pending:
-        await opening
-    return opened_bits
+        for x, mask in zip(todo, masks, strict=True):
+            x.opened = Opened(None, Mask(mask))
+        _shift(ctx, xs)
+        if deal is not None:
+            assert fill is not None
+            fill(deal)
+        await ctx.give(deal, silent=not (todo or bits))
+        _publish(ctx, todo)
+        return list(bits)
+    own = [local.add(x.share(ctx.leader, local), mask) for x, mask in zip(todo, masks, strict=True)]
+    theirs = await ctx.swap([*map(local.flat, own), *bits], deal)
+    for x, mine, other, mask in zip(todo, own, theirs, masks, strict=False):
+        x.opened = Opened(local.add(mine, other.reshape(mine.shape)), Mask(mask))
+    _shift(ctx, xs)
+    _publish(ctx, todo)
+    return [local.xor(mine, other) for mine, other in zip(bits, theirs[len(own) :], strict=True)]
 
 
-def _publish(ctx: Context, xs: Sequence[Additive], values: Sequence[Ring | None], masks: Sequence[Ring]) -> None:
-    for x, value, mask in zip(xs, values, masks, strict=True):
-        x.opened = Opened(value, Mask(mask))
+def _shift(ctx: Context, xs: Sequence[Additive]) -> None:
+    """Derive the opening of y + c from that of y: the same mask, and all that was dealt for it."""
+    for x in xs:
+        if x.opened is None and x.base is not None:
+            root, shift = x.base
+            opened = root.opened
+            assert opened is not None
+            x.opened = Opened(None if ctx.helper else ctx.local.add(opened.value, shift), opened.mask)
+
+
+def _publish(ctx: Context, xs: Sequence[Additive]) -> None:
+    """Let whoever waits for these openings go on."""
+    for x in xs:
         opening, x.opening = x.opening, None
         assert opening is not None
         ctx.driver.resolve(opening, None)
@@ -70,7 +94,7 @@ async def product(ctx: Context, form: Bilinear, x: Additive, y: Additive, trunca
     if not truncate:
         deal = ctx.deal(size)
         if ctx.helper:
-            correction = form.apply(local, _known(x), _known(y))
+            correction = form.apply(local, masked(x), masked(y))
             local.sub_into(local.flat(correction), deal.leader, deal.own)
             await ctx.give(deal, silent=True)
             return Additive(shape)
@@ -78,7 +102,7 @@ async def product(ctx: Context, form: Bilinear, x: Additive, y: Additive, trunca
         return Additive(shape, local.masked_product(form, x.opened, y.opened, deal.own.reshape(shape), leader=ctx.leader))
     mask = ctx.mask(shape)
     if ctx.helper:
-        total = local.sub(mask, form.apply(local, _known(x), _known(y)))
+        total = local.sub(mask, form.apply(local, masked(x), masked(y)))
         return await _deal_truncation(ctx, total, truncate)
     share = local.masked_product(form, x.opened, y.opened, mask, leader=ctx.leader)
     return await _close_truncation(ctx, share, shape, truncate)
@@ -132,23 +156,24 @@ async def separable(ctx: Context, x: Additive, function: Separable) -> Additive:
     """
     size = prod(x.shape)
     terms = function.terms
-    await open_masked(ctx, [x])
-    assert x.opened is not None
     local = ctx.local
     deal = ctx.deal(terms * size)
-    if ctx.helper:
-        factors = local.linear(function.right, local.flat(_known(x)))
+
+    def fill(deal: Deal) -> None:
+        factors = local.linear(function.right, local.flat(masked(x)))
         local.sub_into(local.flat(factors), deal.leader, deal.own)
-        await ctx.give(deal, silent=True)
+
+    await open_masked(ctx, [x], (), deal, fill)
+    if ctx.helper:
         return await truncate(ctx, Additive(x.shape), function.scale)
+    assert x.opened is not None
     assert x.opened.value is not None
-    await ctx.swap([], deal)
     left = local.linear(function.left, local.flat(x.opened.value))
     share = local.dot_terms(left, deal.own.reshape(terms, size))
     return await truncate(ctx, Additive(x.shape, share.reshape(x.shape)), function.scale)
 
 
-def _known(x: Additive) -> Ring:
+def masked(x: Additive) -> Ring:
     """The mask of an opened value, at the helper."""
     assert x.opened is not None
     value = x.opened.mask.value

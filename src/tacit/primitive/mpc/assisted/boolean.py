@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from tacit.primitive.local import words_for
-from tacit.primitive.mpc.assisted.arithmetic import open_masked
-from tacit.primitive.mpc.assisted.context import Context
+from tacit.primitive.mpc.assisted.arithmetic import masked, open_masked
+from tacit.primitive.mpc.assisted.context import Context, Deal
 from tacit.primitive.mpc.assisted.share import Additive, Packed
 from tacit.primitive.mpc.kernel import Ring
 
@@ -68,18 +68,17 @@ async def gate(ctx: Context, a: Packed, x: Additive) -> Additive:
     local, size = ctx.local, a.size
     mask = ctx.bit_mask(words_for(size))
     deal = ctx.deal(2 * size)
-    if ctx.helper:
-        await open_masked(ctx, [x], [mask])
-        assert x.opened is not None
-        known = x.opened.mask.value
-        assert known is not None
+
+    def fill(deal: Deal) -> None:
+        known = local.flat(masked(x))
         own, leader = deal.own, deal.leader
-        local.select_deal(mask, local.flat(known), leader[:size], leader[size:], own[:size], own[size:])
-        await ctx.give(deal, silent=True)
+        local.select_deal(mask, known, leader[:size], leader[size:], own[:size], own[size:])
+
+    if ctx.helper:
+        await open_masked(ctx, [x], [mask], deal, fill)
         return Additive(a.shape)
     assert a.words is not None
-    (bits,) = await open_masked(ctx, [x], [local.xor(a.words, mask)])
-    await ctx.swap([], deal)
+    (bits,) = await open_masked(ctx, [x], [local.xor(a.words, mask)], deal)
     assert x.opened is not None
     assert x.opened.value is not None
     share = x.share(ctx.leader, local)

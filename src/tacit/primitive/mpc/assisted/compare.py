@@ -14,10 +14,11 @@ from math import prod
 
 import numpy as np
 
+from tacit.primitive.driver import Deferred
 from tacit.primitive.local import words_for
-from tacit.primitive.mpc.assisted.arithmetic import open_masked
+from tacit.primitive.mpc.assisted.arithmetic import masked, open_masked
 from tacit.primitive.mpc.assisted.boolean import lift
-from tacit.primitive.mpc.assisted.context import Context
+from tacit.primitive.mpc.assisted.context import Context, Deal
 from tacit.primitive.mpc.assisted.share import Additive, Digits, Mask, Opened, Packed
 from tacit.primitive.mpc.kernel import Ring
 
@@ -33,13 +34,10 @@ async def negative(ctx: Context, x: Additive) -> Packed:
         per mask) and 96 bits per element from helper to follower.
     Source: eprint 2020/1225 (multi-input AND), digit indicators ours; tested exhaustively at the digit boundaries.
     """
-    await open_masked(ctx, [x])
+    local, size = ctx.local, prod(x.shape)
+    digits = await _sign_digits(ctx, x, size)
     opened = x.opened
     assert opened is not None
-    local, size = ctx.local, prod(x.shape)
-    if opened.mask.digits is None:
-        opened.mask.digits = await _deal_digits(ctx, opened.mask, SIGN, size)
-    digits = opened.mask.digits
     if ctx.helper:
         await less_than_mask(ctx, None, digits, SIGN, size)
         return Packed(x.shape, None)
@@ -51,6 +49,28 @@ async def negative(ctx: Context, x: Additive) -> Packed:
     assert digits.planes is not None
     bit = local.xor(less, digits.planes[-1])
     return Packed(x.shape, local.xor(bit, opened.planes[SIGN]) if ctx.leader else bit)
+
+
+async def _sign_digits(ctx: Context, x: Additive, size: int) -> Digits:
+    """Open x, and have the digits of its mask dealt: once, also when several comparisons ask at the same time."""
+    root = x.base[0] if x.base is not None and x.opened is None else x
+    if root.opened is None and root.opening is not None:
+        await root.opening
+    if root.opened is not None:
+        await open_masked(ctx, [x])
+        mask = root.opened.mask
+        if mask.digits is None and mask.dealing is not None:
+            await mask.dealing
+        if mask.digits is not None:
+            return mask.digits
+        mask.dealing = Deferred()
+        mask.digits = await _deal_digits(ctx, x, SIGN, size)
+        ctx.driver.resolve(mask.dealing, None)
+        return mask.digits
+    digits = await _deal_digits(ctx, x, SIGN, size)
+    assert x.opened is not None
+    x.opened.mask.digits = digits
+    return digits
 
 
 async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
@@ -74,21 +94,19 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     elif not ctx.helper:
         own = x.share(ctx.leader, local)
         shifted = Additive(x.shape, local.add(own, offset) if ctx.leader else own)
-    await open_masked(ctx, [shifted])
+    digits = await _deal_digits(ctx, shifted, bits, size)
     opened = shifted.opened
     assert opened is not None
     deal = ctx.deal(2 * size)
     if ctx.helper:
-        known = local.flat(opened.mask.value)
+        known = local.flat(masked(shifted))
         leader, own = deal.leader, deal.own
         local.truncate_deal(known, leader[:size], leader[size:], bits, own[:size], own[size:])
         await ctx.give(deal, silent=True)
-        digits = await _deal_digits(ctx, opened.mask, bits, size)
         await less_than_mask(ctx, None, digits, bits, size)
         await lift(ctx, Packed(x.shape, None))
         return Additive(x.shape)
     await ctx.swap([], deal)
-    digits = await _deal_digits(ctx, opened.mask, bits, size)
     public = local.flat(opened.value)
     less = await less_than_mask(ctx, local.to_planes(public, bits), digits, bits, size)
     carry = await lift(ctx, Packed(x.shape, less))
@@ -97,18 +115,17 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     return Additive(x.shape, local.sub(floor.reshape(x.shape), carry.share(ctx.leader, local)))
 
 
-async def _deal_digits(ctx: Context, mask: Mask, bits: int, size: int) -> Digits:
-    """Shares of the digit indicators of the mask's low `bits` bits, and of the bit above them."""
+async def _deal_digits(ctx: Context, x: Additive, bits: int, size: int) -> Digits:
+    """Open x if it is not, and deal shares of the digit indicators of its mask's low `bits` bits and of the bit above."""
     local = ctx.local
     words = words_for(size)
     deal = ctx.deal_bits((local.digit_planes(bits) + 1) * words)
-    if ctx.helper:
-        planes = local.to_planes(local.flat(mask.value), bits + 1)
-        local.deal_digits(planes, deal.own)
-        await ctx.give(deal, silent=True)
-        return Digits(None)
-    await ctx.swap([], deal)
-    return Digits(deal.own.reshape(-1, words))
+
+    def fill(deal: Deal) -> None:
+        local.deal_digits(local.to_planes(local.flat(masked(x)), bits + 1), deal.own)
+
+    await open_masked(ctx, [x], (), deal, fill)
+    return Digits(None if ctx.helper else deal.own.reshape(-1, words))
 
 
 async def less_than_mask(ctx: Context, public: Ring | None, digits: Digits, bits: int, size: int) -> Ring | None:

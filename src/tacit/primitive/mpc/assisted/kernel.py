@@ -64,14 +64,18 @@ class AssistedKernel(Kernel):
                 mask = Mask(None if mask.value is None else local.broadcast(mask.value, shape))
             value = None if ctx.helper else local.add(_present(opened.value), values)
             return Additive(shape, None, Opened(value, mask))
+        base = None
+        if shape == x.shape:
+            root, shift = x.base or (x, None)
+            base = (root, values if shift is None or ctx.helper else local.add(shift, values))
         if ctx.helper:
-            return Additive(shape)
+            return Additive(shape, base=base)
         share = x.share(ctx.leader, local)
         if ctx.leader:
             share = local.add(share, values)
         elif shape != x.shape:
             share = local.broadcast(share, shape)
-        return Additive(shape, share)
+        return Additive(shape, share, base=base)
 
     def scale(self, x: Additive, values: Ring) -> Additive:
         """x times public ring elements."""

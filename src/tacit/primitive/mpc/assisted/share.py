@@ -25,6 +25,7 @@ class Mask:
 
     value: Ring | None
     digits: Digits | None = None
+    dealing: Deferred | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -44,6 +45,8 @@ class Additive:
     _share: Ring | None = None
     opened: Opened | None = None
     opening: Deferred | None = field(default=None, repr=False)
+    base: tuple[Additive, Ring] | None = field(default=None, repr=False)
+    """(y, c) where this is y + c for a public c of the same shape: one opening serves both."""
 
     def share(self, leader: bool, local: Any) -> Ring:
         """This compute party's additive share: X - r_0 at the leader, -r_1 at the follower."""

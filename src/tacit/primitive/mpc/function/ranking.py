@@ -12,9 +12,8 @@ almost a whole bit: about n log2 n comparisons in all, and log2 n batches plus o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +41,9 @@ def plan_for(size: int) -> Plan:
     raise AssertionError(size)
 
 
-SMALLEST = 3
-LEVELS = ((60_000, 7, 2), (8_000, 5, 4), (1_500, 4, 4), (250, 3, 4), (40, 2, 3), (0, 1, 2))
-"""(least size, steps, spread), from large to small."""
+SMALLEST = 5
+LEVELS = ((20_000, 7, 2), (2_000, 6, 1), (1_000, 5, 1), (60, 3, 2), (12, 3, 1), (0, 1, 2))
+"""(least size, steps, spread), from large to small: fewest batches at 1.06 n log2 n comparisons, found by random search."""
 
 
 @final
