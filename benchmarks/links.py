@@ -26,7 +26,9 @@ NAMES = ("alice", "bob")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--links", default="plain,tls,plain+lan,plain+wan", help="plain or tls, with +PROFILE for shaping")
+    parser.add_argument(
+        "--links", default="plain,tls,plain+lan,plain+wan", help="plain or tls, with +PROFILE for shaping"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each measurement")
     parser.add_argument("--spin", type=float, default=0.0, help="microseconds that `wait` looks before it sleeps")
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ def together(work: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     def run(name: str) -> None:
         try:
             results[name] = work[name]()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  what a party raises is what the test looks at
             results[name] = error
 
     threads = [threading.Thread(target=run, args=(name,)) for name in work]
@@ -57,7 +57,9 @@ def join(name, addresses, *, kind="tls", identities=IDENTITIES, trust=TRUST, **o
 def connected(names=NAMES[:2], kind="tls", **options):
     """Connect `names` and return {me: {peer: channel}}."""
     sockets, addresses = listeners(names)
-    ends = together({name: lambda n=name: join(n, addresses, kind=kind, listener=sockets[n], **options) for name in names})
+    ends = together(
+        {name: lambda n=name: join(n, addresses, kind=kind, listener=sockets[n], **options) for name in names}
+    )
     for end in ends.values():
         if isinstance(end, Exception):
             raise end
@@ -83,8 +85,6 @@ def send(channel, operation, payload):
 
 def be_ready_then_sleep(name, addresses, kind, identity, certificates):
     """Be a party in a process of its own, until it is killed."""
-    (channel,) = join(
-        name, addresses, kind=kind, identities={name: identity}, trust=TrustStore(certificates)
-    ).values()
+    (channel,) = join(name, addresses, kind=kind, identities={name: identity}, trust=TrustStore(certificates)).values()
     send(channel, 1, b"ready")
     signal.pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from zlib import crc32
 
@@ -53,7 +54,16 @@ def opened(raw, *, sequence=7, is_sealed=False):
 
 def header(**changes):
     """A data frame's header with a right CRC and whatever fields are asked for."""
-    fields = {"kind": 1, "flags": 1, "reserved": 0, "count": 1, "session": SESSION, "sequence": 7, "body": 4, "check": 0}
+    fields = {
+        "kind": 1,
+        "flags": 1,
+        "reserved": 0,
+        "count": 1,
+        "session": SESSION,
+        "sequence": 7,
+        "body": 4,
+        "check": 0,
+    }
     packed = struct.pack("<BBHIQQQI", *{**fields, **changes}.values())
     return frame.PREFIX + struct.pack("<I", crc32(packed)) + packed
 
@@ -99,10 +109,8 @@ def test_arbitrary_bytes_behind_a_good_beginning_are_refused(raw):
     rest=st.binary(max_size=64),
 )
 def test_headers_that_an_attacker_checksummed_are_refused_or_fully_checked(fields, rest):
-    try:
+    with contextlib.suppress(FrameError):
         opened(header(**fields) + rest)
-    except FrameError:
-        pass
 
 
 @given(content=messages, data=st.data())
@@ -172,7 +180,8 @@ def test_a_peers_words_are_safe_to_print(raw):
 
 
 @pytest.mark.parametrize(
-    "limits", [{"messages": 0}, {"messages": 1 << 15}, {"frame_bytes": 1 << 32}, {"checked_body": -1}, {"control_bytes": 1}]
+    "limits",
+    [{"messages": 0}, {"messages": 1 << 15}, {"frame_bytes": 1 << 32}, {"checked_body": -1}, {"control_bytes": 1}],
 )
 def test_limits_that_cannot_be_kept_are_refused(limits):
     with pytest.raises(ConfigError):

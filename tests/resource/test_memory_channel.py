@@ -43,6 +43,11 @@ def receive(channel, operation, size):
     return bytes(into)
 
 
+def wait_for(channel, operation):
+    while not channel.take(operation, memoryview(bytearray(1))):
+        channel.wait(10)
+
+
 def tampered(tamper, **options):
     return MemoryChannel.pair("alice", "bob", tamper=tamper, **options)
 
@@ -179,7 +184,8 @@ def test_another_operation_or_size_names_both_sides():
     a, b = MemoryChannel.pair("alice", "bob")
     send(a, 6, b"abc")
     with pytest.raises(
-        ProtocolMismatch, match=r"alice sent operation 6 with 3 bytes where operation 5 with 4 bytes was due.*same program"
+        ProtocolMismatch,
+        match=r"alice sent operation 6 with 3 bytes where operation 5 with 4 bytes was due.*same program",
     ) as caught:
         b.take(5, memoryview(bytearray(4)))
     assert (caught.value.peer, caught.value.operation) == ("alice", 5)
@@ -257,8 +263,7 @@ def test_noise_ends_in_a_typed_error_and_never_hangs(noise, tidy):
     send(a, 1, b"x")
     a._transport.finish() if tidy else a._transport.close()
     with pytest.raises((FrameError, PeerDied)):
-        while not b.take(1, memoryview(bytearray(1))):
-            b.wait(0)
+        wait_for(b, 1)
 
 
 def test_a_peer_that_stops_says_why():
@@ -295,8 +300,7 @@ def test_a_peer_that_vanishes_is_noticed():
     assert not b.take(3, memoryview(bytearray(1)))
     a._transport.close()
     with pytest.raises(PeerDied, match=r"alice closed the connection without a word.*operation 3"):
-        while not b.take(3, memoryview(bytearray(1))):
-            b.wait(10)
+        wait_for(b, 3)
     with pytest.raises(PeerDied):
         b.flush()
 

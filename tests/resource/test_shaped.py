@@ -95,11 +95,11 @@ def test_it_shapes_real_links_in_both_directions_at_once(kind):
     a, b = shaped(pair(kind), 0.01, 80e6)
 
     def side(channel):
-        began = time.monotonic()
         send(channel, 1, bytes(1_000_000))
         receive(channel, 1, 1_000_000)
         return time.monotonic() - began
 
+    began = time.monotonic()
     results = together({"a": lambda: side(a), "b": lambda: side(b)})
     assert all(0.11 <= seconds < 5 for seconds in results.values())
 
@@ -116,7 +116,9 @@ def test_a_deadline_before_the_arrival_is_a_stall():
     send(a, 6, b"abc")
     into = memory_of(3)
     assert not b.take(6, into)
-    with pytest.raises(PeerStalled, match=r"alice sent operation 6, which the link delays beyond the deadline of 0\.01 s"):
+    with pytest.raises(
+        PeerStalled, match=r"alice sent operation 6, which the link delays beyond the deadline of 0\.01 s"
+    ):
         b.wait(0.01)
     b.wait(5)
     assert b.take(6, into)

@@ -5,6 +5,17 @@ TacitError
 │   ├── DomainError            a value lies outside the documented domain
 │   ├── ShapeError             shapes do not fit
 │   ├── ConfigError            a setting is unknown, missing or contradictory
+│   ├── DataError              a party's table cannot be used as it is
+│   │   ├── UnreadableFile         it is missing, of another format, or damaged
+│   │   ├── UnknownColumn          a column that was asked for is not there
+│   │   ├── MissingIdentifier      a record has no identifier
+│   │   ├── DuplicateIdentifier    several records have the same identifier
+│   │   ├── MissingValue           a record lacks a number
+│   │   ├── TextColumn             a column is not numeric
+│   │   ├── ConstantColumn         a column has one value only
+│   │   ├── LabelNotBinary         the label does not say which of two classes a record has
+│   │   ├── TooFewRows             too few records are left to learn from
+│   │   └── NoOverlap              two tables have no record in common
 │   └── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
 ├── SecrecyError               a secret was about to be used as if it were public
 ├── CompileError               a program cannot be expressed
@@ -53,6 +64,50 @@ class ShapeError(InputError):
 
 class ConfigError(InputError):
     """A setting is unknown, missing or contradictory."""
+
+
+class DataError(InputError):
+    """A party's table cannot be used as it is. Messages name columns and counts, never values."""
+
+
+class UnreadableFile(DataError):
+    """A table's file is missing, of another format, or damaged."""
+
+
+class UnknownColumn(DataError):
+    """A column that was asked for is not in the table."""
+
+
+class MissingIdentifier(DataError):
+    """A record has no identifier, so that it cannot be aligned."""
+
+
+class DuplicateIdentifier(DataError):
+    """Several records of one table have the same identifier."""
+
+
+class MissingValue(DataError):
+    """A record lacks a number, or has one that is not finite."""
+
+
+class TextColumn(DataError):
+    """A column is not numeric and was not declared categorical."""
+
+
+class ConstantColumn(DataError):
+    """A column has one value only, so that nothing can be learnt from it."""
+
+
+class LabelNotBinary(DataError):
+    """The label does not say which of two classes a record has."""
+
+
+class TooFewRows(DataError):
+    """Too few records are left to learn from."""
+
+
+class NoOverlap(DataError):
+    """Two tables have no record in common."""
 
 
 class FixedPointOverflow(InputError, OverflowError):

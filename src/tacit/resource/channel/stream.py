@@ -414,7 +414,9 @@ def flat(payload: Buffer) -> memoryview:
             f"a payload of shape {view.shape} and strides {view.strides} is not C-contiguous. Copy it first"
         )
     if "O" in view.format:
-        raise InputError("a payload of Python objects would send addresses of this process. Convert it to numbers first")
+        raise InputError(
+            "a payload of Python objects would send addresses of this process. Convert it to numbers first"
+        )
     return view.cast("B")
 
 

@@ -46,18 +46,13 @@ def div(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
     """x / y; of integers the quotient rounded towards zero."""
     if ops.kind(x) == "fixed":
         return ops.divide(b, x, y)
-    return b.emit("integer_divide", [x, y], np.broadcast_shapes(x.shape, y.shape), "int", ops.dtype(x))
+    return b.emit("trunc_divide", [x, y], np.broadcast_shapes(x.shape, y.shape), "int", ops.dtype(x))
 
 
 @lowers("rem")
 def rem(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
     """x - y * trunc(x / y): the remainder with the sign of x."""
-    if ops.kind(x) == "int":
-        quotient = b.emit("integer_divide", [x, y], np.broadcast_shapes(x.shape, y.shape), "int", ops.dtype(x))
-        return ops.sub(b, x, ops.mul(b, quotient, y))
-    modulus = ops.unary(b, "abs", y)
-    size = b.emit("mod", [ops.unary(b, "abs", x), modulus], np.broadcast_shapes(x.shape, y.shape), "fixed", ops.dtype(x))
-    return ops.select(b, ops.compare(b, "lt", x, ops.number(0, x)), ops.neg(b, size), size)
+    return b.emit("rem", [x, y], np.broadcast_shapes(x.shape, y.shape), ops.kind(x), ops.dtype(x))
 
 
 @lowers("integer_pow")
@@ -180,7 +175,7 @@ def placed(_b: Builder, _: Any, *xs: Operand) -> Any:
 
 
 def _comparison(name: str) -> None:
-    @lowers(name)
+    @lowers(name, f"{name}_to")
     def rule(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
         if ops.kind(x) == "bool" and ops.kind(y) == "bool":
             return _compare_bits(b, name, x, y)
@@ -229,9 +224,12 @@ def choose(b: Builder, which: Operand, cases: Any) -> Operand:
 
 
 @lowers("not")
-def not_(b: Builder, _: Any, x: Operand) -> Operand:
+def not_(b: Builder, eqn: Any, x: Operand) -> Operand:
     """NOT of truth values, or of the bits of integers."""
-    return ops.logical_not(b, x) if ops.kind(x) == "bool" else ops.unary(b, "bitwise_not", x)
+    if ops.kind(x) == "bool":
+        return ops.logical_not(b, x)
+    width = _unsigned_width(eqn)
+    return ops.sub(b, np.asarray(2**width - 1), x) if width else ops.unary(b, "bitwise_not", x)
 
 
 def _logic(name: str) -> None:
@@ -248,30 +246,43 @@ for _name in ("and", "or", "xor"):
     _logic(_name)
 
 
-def _shift(primitive: str, name: str) -> None:
-    @lowers(primitive)
-    def rule(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
-        if not ops.known(y):
-            refuse(b, f"{primitive} by a secret amount", "Multiply by jnp.exp2 of the amount, or shift by a public one.")
-        return b.emit(name, [x, y], np.broadcast_shapes(x.shape, y.shape), "int", ops.dtype(x))
-
-    rule.__doc__ = f"{name} of integers by public amounts."
-
-
-for _primitive, _name in (
-    ("shift_left", "shift_left"),
-    ("shift_right_arithmetic", "shift_right"),
-    ("shift_right_logical", "shift_right"),
-):
-    _shift(_primitive, _name)
+@lowers("shift_left", "shift_right_arithmetic", "shift_right_logical")
+def shift(b: Builder, eqn: Any, x: Operand, count: Operand) -> Operand:
+    """Integers times or divided by powers of two; a logical shift reads a signed number as its two's complement."""
+    shape = np.broadcast_shapes(x.shape, count.shape)
+    name = eqn.primitive.name
+    if name == "shift_left":
+        return b.emit("shift_left", [x, count], shape, "int", ops.dtype(x))
+    if name == "shift_right_logical" and not _unsigned_width(eqn):
+        return b.emit("shift_right_logical", [x, count], shape, "int", ops.dtype(x), width=_width(eqn))
+    return b.emit("shift_right", [x, count], shape, "int", ops.dtype(x))
 
 
-@lowers("population_count", "clz")
-def count_bits(b: Builder, eqn: Any, x: Operand) -> Operand:
-    """The number of ones, or of leading zeros, in the integer's own width."""
-    name = "population_count" if eqn.primitive.name == "population_count" else "leading_zeros"
-    width = np.iinfo(np.dtype(eqn.invars[0].aval.dtype)).bits
-    return b.emit(name, [x], x.shape, "int", ops.dtype(x), width=width)
+@lowers("population_count")
+def population_count(b: Builder, eqn: Any, x: Operand) -> Operand:
+    """The number of ones in the integer's own width."""
+    return b.emit("popcount", [x], x.shape, "int", ops.dtype(x), width=_width(eqn))
+
+
+@lowers("clz")
+def count_leading_zeros(b: Builder, eqn: Any, x: Operand) -> Operand:
+    """The number of zeros above the highest one: width less the ones after every bit is spread downwards."""
+    width = _width(eqn)
+    for step in (1, 2, 4, 8, 16, 32):
+        if step < width:
+            shifted = b.emit("shift_right", [x, np.asarray(step)], x.shape, "int", ops.dtype(x))
+            x = b.emit("bitwise_or", [x, shifted], x.shape, "int", ops.dtype(x))
+    ones = b.emit("popcount", [x], x.shape, "int", ops.dtype(x), width=width)
+    return ops.sub(b, np.asarray(width), ones)
+
+
+def _width(eqn: Any) -> int:
+    return int(np.iinfo(np.dtype(eqn.invars[0].aval.dtype)).bits)
+
+
+def _unsigned_width(eqn: Any) -> int:
+    """The width of an unsigned integer, 0 for a signed one."""
+    return _width(eqn) if str(eqn.invars[0].aval.dtype).startswith("uint") else 0
 
 
 @lowers("convert_element_type")

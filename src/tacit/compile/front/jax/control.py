@@ -7,10 +7,12 @@ a secret computes every side and selects. A `while` whose condition is secret is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax._src.interpreters import partial_eval as pe
 from jax.extend import core as jex
@@ -28,12 +30,36 @@ MAX_TRIPS = 1_000_000
 
 @lowers("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint", "composite")
 def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
-    """The body, inlined."""
+    """The body, inlined, unless the library computes the whole."""
+    named = NAMED.get(eqn.params.get("name", ""))
+    if named is not None and any(ops.is_secret(x) for x in operands) and _is_library(eqn, named[0]):
+        aval = eqn.outvars[0].aval
+        return [b.emit(named[1], operands, aval.shape, kind_of(aval.dtype), str(aval.dtype))]  # type: ignore[list-item]
     body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if not hasattr(body, "consts"):
         body = jex.ClosedJaxpr(body, ())
     line = "" if body_written_by_user(body.jaxpr) else b.line
     return lower_closed(b, body, operands, line=line)
+
+
+NAMED: dict[str, tuple[Callable[..., Any], str]] = {
+    "remainder": (jnp.remainder, "mod"),
+    "floor_divide": (jnp.floor_divide, "floor_divide"),
+}
+"""Calls that JAX names and the library computes as a whole: the name, the function that JAX traces, the step."""
+
+
+def _is_library(eqn: Any, function: Callable[..., Any]) -> bool:
+    """Say whether a named call is JAX's own function of that name: its body must be the one that JAX traces."""
+    avals = tuple((v.aval.shape, str(v.aval.dtype), bool(v.aval.weak_type)) for v in eqn.invars)
+    return _reference(function, avals) == str(eqn.params["jaxpr"])
+
+
+@functools.cache
+def _reference(function: Callable[..., Any], avals: tuple[tuple[Any, str, bool], ...]) -> str:
+    specs = [jax.ShapeDtypeStruct(shape, dtype, weak_type=weak) for shape, dtype, weak in avals]
+    calls = [eqn for eqn in jax.make_jaxpr(function)(*specs).jaxpr.eqns if eqn.primitive.name in {"jit", "pjit"}]
+    return str(calls[-1].params["jaxpr"]) if calls else ""
 
 
 @lowers("custom_vmap_call", "custom_lin")

@@ -55,7 +55,7 @@ def lower_jaxpr(b: Builder, jaxpr: Any, consts: Sequence[Any], operands: Sequenc
         values[variable] = operand
     outer = b.line
     last = _last_uses(jaxpr)
-    for number, eqn in enumerate(jaxpr.eqns):
+    for number, eqn in enumerate(_without_unread(jaxpr)):
         b.line = line or line_of(eqn.source_info) or outer
         results = lower_equation(b, eqn, [read(variable) for variable in eqn.invars])
         for variable, value in zip(eqn.outvars, results, strict=True):
@@ -91,6 +91,16 @@ def _checked(eqn: Any, name: str, value: Operand, aval: Any) -> Operand:
     if value.shape != aval.shape or value.type.kind != kind_of(aval.dtype):
         raise RuntimeError(f"the rule for {name} gave {value.type}, not {aval.str_short()}: {eqn}")
     return value
+
+
+def _without_unread(jaxpr: Any) -> list[Any]:
+    """The equations, results that nobody reads marked as dropped where there are several."""
+    read = {v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, jex.Literal)}
+    read.update(v for v in jaxpr.outvars if not isinstance(v, jex.Literal))
+    return [
+        eqn.replace(outvars=[v if v in read else jex.DropVar(v.aval) for v in eqn.outvars]) if len(eqn.outvars) > 1 else eqn
+        for eqn in jaxpr.eqns
+    ]
 
 
 def _last_uses(jaxpr: Any) -> dict[int, list[Any]]:

@@ -129,11 +129,10 @@ def sort(b: Builder, eqn: Any, *xs: Operand) -> Any:
     results = [(x.shape, ops.kind(x), ops.dtype(x)) for x in xs]
     if len(xs) == 1:
         return _restored(b, eqn, [b.emit("sort", xs, *results[0], axis=int(axis))])
-    if keys == 1 and len(xs) == 2 and ops.known(xs[1]) and _is_iota(np.asarray(xs[1]), axis):
+    if keys == 1 and len(xs) == 2 and _unread(eqn.outvars[0]) and ops.known(xs[1]) and _is_iota(np.asarray(xs[1]), axis):
         order = b.emit("argsort", [xs[0]], xs[0].shape, "int", ops.dtype(xs[1]), axis=int(axis))
-        if _unused(eqn.outvars[0]):
-            return _restored(b, eqn, [np.zeros(xs[0].shape, eqn.outvars[0].aval.dtype), order])
-    return _restored(b, eqn, list(b.emit_many("sort_with", xs, results, axis=int(axis), keys=int(keys))))
+        return _restored(b, eqn, [np.zeros(xs[0].shape, eqn.outvars[0].aval.dtype), order])
+    return _restored(b, eqn, list(b.emit_many("sort", xs, results, axis=int(axis), keys=int(keys))))
 
 
 @lowers("top_k", "approx_top_k")
@@ -148,7 +147,7 @@ def top_k(b: Builder, eqn: Any, x: Operand) -> list[Operand]:
     moved = ops.transpose(b, x, [*(a for a in range(x.ndim) if a != axis), axis])
     shape = (*moved.shape[:-1], k)
     index_dtype = str(eqn.outvars[1].aval.dtype)
-    values, order = b.emit_many("top_k", [moved], [(shape, ops.kind(x), ops.dtype(x)), (shape, "int", index_dtype)], k=int(k))
+    values, order = b.emit_many("top_k", [moved], [(shape, ops.kind(x), ops.dtype(x)), (shape, "int", index_dtype)], count=int(k))
     back = [*range(axis), last, *range(axis, last)]
     return [ops.transpose(b, values, back), ops.transpose(b, order, back)]
 
@@ -161,8 +160,8 @@ def _restored(b: Builder, eqn: Any, results: list[Operand]) -> list[Operand]:
     return [ops.convert(b, r, kind_of(v.aval.dtype), "bool") for r, v in zip(results, eqn.outvars, strict=True)]
 
 
-def _unused(variable: Any) -> bool:
-    return type(variable).__name__ == "DropVar"
+def _unread(variable: Any) -> bool:
+    return isinstance(variable, jex.DropVar)
 
 
 def _is_iota(x: Any, axis: int) -> bool:

@@ -40,13 +40,14 @@ async def open_masked(
     masks = [ctx.mask(x.shape) for x in todo]
     local = ctx.local
     if ctx.helper:
-        for x, mask in zip(todo, masks, strict=True):
-            x.opened = Opened(None, Mask(mask))
-        _shift(ctx, xs)
         if deal is not None:
             assert fill is not None
+            _set_masks(ctx, xs, todo, masks)
             fill(deal)
+            for x in (*todo, *[x for x in xs if x.base is not None and x.base[0] in todo]):
+                x.opened = None  # it is open when the compute parties have it: the schedules must agree
         await ctx.give(deal, silent=not (todo or bits))
+        _set_masks(ctx, xs, todo, masks)
         _publish(ctx, todo)
         return list(bits)
     own = [local.add(x.share(ctx.leader, local), mask) for x, mask in zip(todo, masks, strict=True)]
@@ -56,6 +57,13 @@ async def open_masked(
     _shift(ctx, xs)
     _publish(ctx, todo)
     return [local.xor(mine, other) for mine, other in zip(bits, theirs[len(own) :], strict=True)]
+
+
+def _set_masks(ctx: Context, xs: Sequence[Additive], todo: Sequence[Additive], masks: Sequence[Ring]) -> None:
+    """The helper's side of an opening."""
+    for x, mask in zip(todo, masks, strict=True):
+        x.opened = Opened(None, Mask(mask))
+    _shift(ctx, xs)
 
 
 def _shift(ctx: Context, xs: Sequence[Additive]) -> None:

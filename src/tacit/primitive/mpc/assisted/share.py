@@ -37,7 +37,7 @@ class Opened:
     planes: Ring | None = None  # bits of X as planes, made on first use
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Additive:
     """A shared tensor: an additive share, or an opened value from which the share follows."""
 
@@ -65,7 +65,7 @@ class Additive:
         return f"Additive(shape={self.shape}, opened={self.opened is not None})"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Packed:
     """A tensor of shared bits: packed words whose XOR over the compute parties is the value; None at the helper."""
 

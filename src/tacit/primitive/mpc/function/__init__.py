@@ -10,12 +10,18 @@ from tacit.primitive.mpc.function import (
     arithmetic,
     cast,
     compare,
+    division,
     extremum,
+    index,
+    integer,
     logic,
     product,
     reduce,
     rounding,
+    scan,
     select,
+    shuffle,
+    sort,
     structure,
 )
 from tacit.primitive.mpc.function.contract import Contract, Function, contract_of
@@ -33,6 +39,12 @@ _MODULES = (
     extremum,
     cast,
     rounding,
+    scan,
+    sort,
+    shuffle,
+    index,
+    integer,
+    division,
 )
 
 

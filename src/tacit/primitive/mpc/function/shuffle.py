@@ -10,7 +10,7 @@ import numpy as np
 
 from tacit.foundation.errors import ShapeError
 from tacit.primitive.mpc.function.contract import EXACT, contract
-from tacit.primitive.mpc.function.operand import DEFAULT_BITS, at_scale, bits_of, common_bits, wrap
+from tacit.primitive.mpc.function.operand import DEFAULT_BITS, at_scale, common_bits, wrap
 from tacit.primitive.mpc.function.reduce import normalised
 from tacit.primitive.mpc.kernel import Arith, Kernel, Shape
 from tacit.primitive.mpc.value import Boolean, Integer, Value
@@ -111,7 +111,7 @@ class _Rows:
             if type(value) is Boolean:
                 results.append(Boolean(k.rearrange(lambda b: b[..., 0], await k.decompose(share, 1))))
             else:
-                results.append(wrap(share, scale if bits_of(value) is None else bits_of(value)))
+                results.append(wrap(share, scale))
         return results[0] if len(results) == 1 else tuple(results)
 
 

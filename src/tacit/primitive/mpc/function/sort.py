@@ -27,7 +27,7 @@ from tacit.foundation.errors import ShapeError
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.chunk import CHUNK
 from tacit.primitive.mpc.function.contract import EXACT, Domain, contract
-from tacit.primitive.mpc.function.operand import DEFAULT_BITS, at_scale, bits_of, common_bits, wrap
+from tacit.primitive.mpc.function.operand import DEFAULT_BITS, at_scale, common_bits, wrap
 from tacit.primitive.mpc.function.ranking import Positions, Ranking
 from tacit.primitive.mpc.function.reduce import normalised
 from tacit.primitive.mpc.kernel import Arith, Kernel, Ring
@@ -57,6 +57,7 @@ async def sort(
     table = line.table(k, columns)
     for key in reversed(range(keys)):
         table = await _arranged(k, table, key, descending=descending)
+        table = line.renumbered(k, table) if key else table
     results = [await line.restored(k, table, i, value) for i, value in enumerate(operands)]
     return results[0] if not others else tuple(results)
 
@@ -112,6 +113,11 @@ class _Lines:
         place = k.public(np.broadcast_to(np.arange(self.length, dtype=np.uint64), (self.lines, self.length)))
         return k.linear(lambda *s: np.stack(s, axis=-1), *columns, place)
 
+    def renumbered(self, k: Kernel, table: Arith) -> Arith:
+        """The table with the present places as its last column."""
+        columns = table.shape[2] - 1
+        return self.table(k, [k.linear(_column(i), table) for i in range(columns)])
+
     def back(self, k: Kernel, table: Arith, column: int) -> Arith:
         """One column in the tensor's own arrangement."""
         count = table.shape[1]
@@ -122,7 +128,7 @@ class _Lines:
         share = self.back(k, table, column)
         if type(like) is Boolean:
             return Boolean(k.rearrange(lambda b: b[..., 0], await k.decompose(share, 1)))
-        return wrap(share, bits_of(like) if bits_of(like) is not None else common_bits((like,), DEFAULT_BITS))
+        return wrap(share, common_bits((like,), DEFAULT_BITS))
 
 
 async def _arranged(
@@ -166,6 +172,10 @@ async def _shuffled(k: Kernel, table: Arith) -> Arith:
 
 def _line(i: int) -> Any:
     return lambda s: s[i]
+
+
+def _column(i: int) -> Any:
+    return lambda s: s[..., i]
 
 
 async def _compared(k: Kernel, packed: Arith, left: Positions, right: Positions) -> Any:

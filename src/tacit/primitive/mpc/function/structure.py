@@ -46,7 +46,7 @@ async def unite(k: Kernel, function: Callable[..., Any], *xs: Value) -> Value:
     return wrap(k.linear(function, *shares), scale)
 
 
-def _moved(k: Kernel, function: Callable[..., Any], x: Value, what: str) -> Value:
+def moved(k: Kernel, function: Callable[..., Any], x: Value, what: str) -> Value:
     """`move`, with NumPy's complaint about shapes as a ShapeError."""
     try:
         return move(k, function, x)
@@ -62,7 +62,7 @@ async def reshape(k: Kernel, x: Value, shape: Shape | int) -> Value:
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.reshape(s, shape), x, f"reshape to {shape}")
+    return moved(k, lambda s: np.reshape(s, shape), x, f"reshape to {shape}")
 
 
 @contract()
@@ -71,7 +71,7 @@ async def transpose(k: Kernel, x: Value, axes: Sequence[int] | None = None) -> V
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.transpose(s, axes), x, f"transpose by {axes}")
+    return moved(k, lambda s: np.transpose(s, axes), x, f"transpose by {axes}")
 
 
 @contract()
@@ -80,7 +80,7 @@ async def moveaxis(k: Kernel, x: Value, source: int, destination: int) -> Value:
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.moveaxis(s, source, destination), x, "move an axis of")
+    return moved(k, lambda s: np.moveaxis(s, source, destination), x, "move an axis of")
 
 
 @contract()
@@ -91,7 +91,7 @@ async def broadcast_to(k: Kernel, x: Value, shape: Shape) -> Value:
     """
     if x.shape == tuple(shape):
         return x
-    return _moved(k, lambda s: np.broadcast_to(s, shape), x, f"broadcast to {shape}")
+    return moved(k, lambda s: np.broadcast_to(s, shape), x, f"broadcast to {shape}")
 
 
 @contract()
@@ -103,7 +103,7 @@ async def broadcast_in_dim(k: Kernel, x: Value, shape: Shape, axes: Sequence[int
     middle = [1] * len(shape)
     for axis, extent in zip(axes, x.shape, strict=True):
         middle[axis] = extent
-    return _moved(k, lambda s: np.broadcast_to(np.reshape(s, middle), shape), x, f"broadcast to {shape}")
+    return moved(k, lambda s: np.broadcast_to(np.reshape(s, middle), shape), x, f"broadcast to {shape}")
 
 
 @contract()
@@ -112,7 +112,7 @@ async def expand_dims(k: Kernel, x: Value, axis: int | tuple[int, ...]) -> Value
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.expand_dims(s, axis), x, "expand")
+    return moved(k, lambda s: np.expand_dims(s, axis), x, "expand")
 
 
 @contract()
@@ -121,7 +121,7 @@ async def squeeze(k: Kernel, x: Value, axis: int | tuple[int, ...] | None = None
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.squeeze(s, axis), x, "squeeze")
+    return moved(k, lambda s: np.squeeze(s, axis), x, "squeeze")
 
 
 @contract()
@@ -130,7 +130,7 @@ async def flip(k: Kernel, x: Value, axis: int | tuple[int, ...] | None = None) -
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.flip(s, axis), x, "flip")
+    return moved(k, lambda s: np.flip(s, axis), x, "flip")
 
 
 @contract()
@@ -139,7 +139,7 @@ async def roll(k: Kernel, x: Value, shift: int, axis: int | None = None) -> Valu
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.roll(s, shift, axis), x, "roll")
+    return moved(k, lambda s: np.roll(s, shift, axis), x, "roll")
 
 
 @contract()
@@ -148,7 +148,7 @@ async def repeat(k: Kernel, x: Value, count: int, axis: int | None = None) -> Va
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.repeat(s, count, axis), x, "repeat")
+    return moved(k, lambda s: np.repeat(s, count, axis), x, "repeat")
 
 
 @contract()
@@ -157,7 +157,7 @@ async def tile(k: Kernel, x: Value, counts: int | Sequence[int]) -> Value:
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.tile(s, counts), x, "tile")
+    return moved(k, lambda s: np.tile(s, counts), x, "tile")
 
 
 @contract()
@@ -166,7 +166,7 @@ async def diagonal(k: Kernel, x: Value, offset: int = 0, axis1: int = 0, axis2: 
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.diagonal(s, offset, axis1, axis2), x, "take the diagonal of")
+    return moved(k, lambda s: np.diagonal(s, offset, axis1, axis2), x, "take the diagonal of")
 
 
 @contract()
@@ -191,16 +191,7 @@ async def index(k: Kernel, x: Value, key: Any) -> Value:
 
     Reveals: nothing. Costs: none. Errors: ShapeError where the index lies outside.
     """
-    return _moved(k, lambda s: s[key], x, "index")
-
-
-@contract()
-async def take(k: Kernel, x: Value, indices: Any, *, axis: int = 0) -> Value:
-    """The slices at public indices along an axis; negative ones count from the end.
-
-    Reveals: nothing. Costs: none. Errors: ShapeError where an index lies outside.
-    """
-    return _moved(k, lambda s: np.take(s, indices, axis), x, "take from")
+    return moved(k, lambda s: s[key], x, "index")
 
 
 @contract()
@@ -209,7 +200,7 @@ async def take_along_axis(k: Kernel, x: Value, indices: Any, *, axis: int = -1) 
 
     Reveals: nothing. Costs: none. Errors: ShapeError.
     """
-    return _moved(k, lambda s: np.take_along_axis(s, np.asarray(indices), axis), x, "take along an axis of")
+    return moved(k, lambda s: np.take_along_axis(s, np.asarray(indices), axis), x, "take along an axis of")
 
 
 @contract()
