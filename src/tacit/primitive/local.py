@@ -247,11 +247,9 @@ class NativeLocal:
         """A read-only broadcast view."""
         return np.broadcast_to(a, shape)
 
-    def truncate_close(self, c0: Ring, c1: Ring, u: Ring, m: Ring, bits: int, *, leader: bool) -> Ring:
-        """With C = c0 + c1: leader * ((C >> bits) - 2**(62 - bits)) - u + (msb(C) ? 0 : m)."""
-        out = np.empty(c0.size, U64)
+    def truncate_close(self, c0: Ring, c1: Ring, u: Ring, m: Ring, bits: int, out: Ring, *, leader: bool) -> None:
+        """With C = c0 + c1: out = leader * ((C >> bits) - 2**(62 - bits)) - u + (msb(C) ? 0 : m)."""
         _native.truncate_close(c0, c1, u, m, bits, leader, out)
-        return out
 
     def masked_product(self, form: Bilinear, x: Any, y: Any, t: Ring, *, leader: bool) -> Ring:
         """leader * B(X, Y) - B(X, s) - B(r, Y) + t for opened x = (X, r), y = (Y, s); a mask of None is zero."""

@@ -5,12 +5,14 @@ A node executes nothing that a peer sent; a procedure is installed with the libr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from tacit.foundation.errors import ConfigError
 from tacit.foundation.ledger import Ledger
 from tacit.primitive.driver import Driver
 
@@ -36,13 +38,24 @@ PROCEDURES: dict[str, Procedure] = {}
 def procedure(name: str) -> Callable[[Procedure], Procedure]:
     """Install a procedure under a name."""
 
-    def install(function: Procedure) -> Procedure:
+    def keep(function: Procedure) -> Procedure:
         if name in PROCEDURES:
             raise ValueError(f"procedure {name!r} is installed already")
         PROCEDURES[name] = function
         return function
 
-    return install
+    return keep
+
+
+def install(modules: Iterable[str]) -> None:
+    """Load the modules whose procedures this process offers. Raises ConfigError for a module that is not of this library."""
+    for module in modules:
+        if not module.startswith("tacit.") or not module.replace(".", "").replace("_", "").isalnum():
+            raise ConfigError(f"{module!r} is no module of Tacit; procedures come from the installed library only")
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            raise ConfigError(f"this installation has no module {module!r}") from None
 
 
 def describe() -> Mapping[str, str]:

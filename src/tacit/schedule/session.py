@@ -38,6 +38,8 @@ from tacit.schedule.control import ControlLine
 from tacit.schedule.report import SessionProfile, collect
 
 GRACE_SECONDS = 2.0
+PROCEDURES = ("tacit.algorithm.table.procedures",)
+"""Modules that install the procedures every party knows; named, because they lie in a layer above this one."""
 
 
 @final
@@ -47,7 +49,16 @@ class Session:
     Make one with `Session.local`.
     """
 
-    def __init__(self, parties: Sequence[str], *, deadline: float, plain_tcp: bool, state: Path | None, start_timeout: float) -> None:
+    def __init__(
+        self,
+        parties: Sequence[str],
+        *,
+        deadline: float,
+        plain_tcp: bool,
+        state: Path | None,
+        start_timeout: float,
+        procedures: Sequence[str],
+    ) -> None:
         names = tuple(parties)
         if len(names) < 2 or len(set(names)) != len(names):
             raise ConfigError(f"a session needs at least two parties with different names, not {list(names)}")
@@ -57,6 +68,7 @@ class Session:
         self.parties = names
         self.id = secrets.token_hex(8)
         self.plain_tcp = plain_tcp
+        self.procedures = tuple(procedures)
         self._next = 1
         self._dropped: list[int] = []
         self._lock = threading.RLock()
@@ -82,15 +94,17 @@ class Session:
         state: Path | None = None,
         danger_plain_tcp: bool = False,
         start_timeout: float = 30.0,
+        procedures: Sequence[str] = PROCEDURES,
     ) -> Session:
         """Start one process per party on this machine, with TLS 1.3 between every two of them.
 
         deadline: seconds a party waits for a peer before it gives up with PeerStalled.
         state: folder for ledgers and logs; default is the user's state folder. Kept after the session.
         danger_plain_tcp: no encryption and no authentication; for measuring beside systems that have none.
+        procedures: modules of Tacit that install the procedures a party may be asked to run; no other module is loaded.
         Raises: SessionError when a party does not come up; ConfigError for unusable names.
         """
-        return cls(parties, deadline=deadline, plain_tcp=danger_plain_tcp, state=state, start_timeout=start_timeout)
+        return cls(parties, deadline=deadline, plain_tcp=danger_plain_tcp, state=state, start_timeout=start_timeout, procedures=procedures)
 
     # --- devices ------------------------------------------------------------------------------------------------
 
@@ -266,6 +280,7 @@ class Session:
                 "connect_timeout": timeout,
                 "danger_plain_tcp": self.plain_tcp,
                 "ledger": str(self.ledger(name)),
+                "procedures": self.procedures,
             }
             path = folder / f"{name}.json"
             path.write_text(json.dumps(config), encoding="utf-8")

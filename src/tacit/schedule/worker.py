@@ -34,7 +34,7 @@ from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 from tacit.resource.channel import connect_all, danger_plain_tcp
 from tacit.resource.identity import Identity, TrustStore
 from tacit.schedule.control import ControlLine
-from tacit.schedule.procedure import PROCEDURES, PartyView
+from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
 
 PR_SET_PDEATHSIG = 1
@@ -95,12 +95,14 @@ class Worker:
         if name not in PROCEDURES:
             raise UnsupportedOperation(f"no procedure {name!r}; this node knows {sorted(PROCEDURES)}")
         view = PartyView(self.name, self.driver, self.ledger, [self.values.get(id) for id in inputs], blobs)
+        profile = self.driver.profile
+        before = profile.rounds, profile.payload, profile.messages
         began = time.perf_counter()
         with self.driver.detour():
             results, facts = PROCEDURES[name](view, **params)
         self.values.update(zip(outputs, results, strict=False))
         shapes = [[list(np.shape(result)), np.asarray(result).dtype.str] for result in results]
-        return {"shapes": shapes, "facts": facts, **self._cost(began, 0, 0, 0)}, []
+        return {"shapes": shapes, "facts": facts, **self._cost(began, *before)}, []
 
     # --- secret values ------------------------------------------------------------------------------------------
 
@@ -280,6 +282,7 @@ def main() -> None:
     line = ControlLine(socket.socket(fileno=arguments.control), "the session")
     channels: dict[str, Any] = {}
     try:
+        install(config["procedures"])
         channels = _connect(config, arguments.listen)
         driver = Driver(name, channels, deadline=config["deadline"])
         ledger = Ledger(Path(config["ledger"]), name)

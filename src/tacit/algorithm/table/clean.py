@@ -215,7 +215,8 @@ def _recipe(table: Any, names: Sequence[str], choice: Choice) -> Recipe:
         plain = _plain(table[name])
         if _is_number(plain.type):
             values = _numbers(plain)
-            varies = values.size and np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf)
+            finite = values[~np.isnan(values)]
+            varies = bool(finite.size) and finite.min() < finite.max()
             column = Column(name)
         else:
             categories = _categories(plain, name, choice)

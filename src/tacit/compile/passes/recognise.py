@@ -92,6 +92,17 @@ def _times_rsqrt(edit: Editor, step: Step, binding: Binding) -> int | None:
     return edit.emit("mul", [binding["x"], root], out, step.line)
 
 
+def _common_factor(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """a * b + a * c = a * (b + c), and the same of differences."""
+    a, b, c = (edit.slots[binding[name]] for name in "abc")
+    out = edit.slots[step.outputs[0]]
+    if binding["b"] == binding["c"] or b.shape != out.shape or c.shape != out.shape or out.kind != "fixed":
+        return None
+    if (b.public and c.public) or {a.kind, b.kind, c.kind} != {"fixed"}:
+        return None
+    return edit.emit("mul", [binding["a"], edit.emit(step.name, [binding["b"], binding["c"]], out, step.line)], out, step.line)
+
+
 def _axes_of(edit: Editor, slot: int, name: str) -> tuple[int, ...] | None:
     step = edit.producer.get(slot)
     return tuple(step.params["axes"]) if step is not None and step.name == name else None
@@ -168,6 +179,8 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("select", ("gt", "x", 0), "x", 0), True, _unary("relu")),
         (("select", ("ge", "x", 0), "x", 0), True, _unary("relu")),
     ),
+    "add": ((("add", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),),
+    "sub": ((("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),),
     "minimum": (
         (("minimum", ("maximum", "x", "low"), "high"), True, _clip),
         (("minimum", ("relu", "x"), "high"), True, _clip_relu),
@@ -185,6 +198,6 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("mul", "x", ("sigmoid", "x")), True, _unary("silu")),
         (("mul", "x", ("mul", 0.5, ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
         (("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))), True, _unary("gelu", approximate=False)),
-        (("mul", "e", ("spread", ("divide", "g", _TOTAL))), False, _softmax_gradient),
+        (("mul", "e", ("spread", ("divide", "g", ("spread", _TOTAL)))), False, _softmax_gradient),
     ),
 }

@@ -40,7 +40,20 @@ def _is_nonnegative(edit: Editor, step: Step, positive: set[int]) -> bool:
     return step.name == "convert" and edit.slots[step.inputs[0]].kind == "bool"
 
 
+def _after_negation(edit: Editor, step: Step) -> bool:
+    """f(-x) = -f(x) for linear f: signs move outwards, where sums and differences absorb them."""
+    before = edit.producer.get(step.inputs[0])
+    if before is None or before.name != "neg":
+        return False
+    out = edit.slots[step.outputs[0]]
+    inner = edit.emit(step.name, before.inputs, out, step.line, **step.params)
+    edit.replace(step.outputs[0], edit.emit("neg", [inner], out, step.line))
+    return True
+
+
 def _reshape(edit: Editor, step: Step, _: set[int]) -> bool:
+    if _after_negation(edit, step):
+        return True
     (source,), (out,) = step.inputs, step.outputs
     before = edit.producer.get(source)
     if before is not None and before.name == "reshape":
@@ -79,6 +92,8 @@ def _transpose(edit: Editor, step: Step, _: set[int]) -> bool:
 
 def _broadcast(edit: Editor, step: Step, _: set[int]) -> bool:
     """A reshape that only adds axes of length one is part of the broadcast that follows."""
+    if _after_negation(edit, step):
+        return True
     (source,), (out,) = step.inputs, step.outputs
     before = edit.producer.get(source)
     if before is None or before.name != "reshape":
@@ -122,7 +137,7 @@ def _sum_of_signs(edit: Editor, step: Step, _: set[int]) -> bool:
 
 
 def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
-    """c * (d * x) = (c d) * x for public c, d, where no digit that fixed point keeps is lost."""
+    """c * (d * x) = (c d) * x for public c, d, where no digit that fixed point keeps is lost; (-x) * y = -(x * y)."""
     for factor, rest in (step.inputs, step.inputs[::-1]):
         c = edit.scalar(factor)
         if c is None:
@@ -130,7 +145,7 @@ def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
         out = edit.slots[step.outputs[0]]
         before = edit.producer.get(rest)
         if before is None or before.name not in {"mul", "neg"} or edit.slots[rest].shape != out.shape:
-            return False
+            break
         if before.name == "neg":
             new = edit.constant(-c, out.kind, out.dtype)
             edit.replace(step.outputs[0], edit.emit("mul", [before.inputs[0], new], out, step.line))
@@ -143,6 +158,13 @@ def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
                 return False
             new = edit.constant(c * d, out.kind, out.dtype)
             edit.replace(step.outputs[0], edit.emit("mul", [x, new], out, step.line))
+            return True
+    for place, slot in enumerate(step.inputs):
+        negated = edit.producer.get(slot)
+        if negated is not None and negated.name == "neg":
+            out = edit.slots[step.outputs[0]]
+            product = edit.emit("mul", [negated.inputs[0], step.inputs[1 - place]], out, step.line)
+            edit.replace(step.outputs[0], edit.emit("neg", [product], out, step.line))
             return True
     return False
 
@@ -173,6 +195,8 @@ def _convert(edit: Editor, step: Step, _: set[int]) -> bool:
 
 def _sum(edit: Editor, step: Step, _: set[int]) -> bool:
     """The sum of a repeated value is a multiple of it."""
+    if _after_negation(edit, step):
+        return True
     before = edit.producer.get(step.inputs[0])
     if before is None or before.name != "broadcast" or edit.slots[step.inputs[0]].kind == "bool":
         return False

@@ -59,7 +59,7 @@ class Inbox:
             elif self.size - self.head < need or self.tail == self.size:
                 self.view[:have] = self.view[self.head : self.tail]
                 self.head, self.tail = 0, have
-            got = self._read(self.view[self.tail :])
+            got = self._read(self.view[self.tail :] if self.tail else self.view)
             if not got:
                 return False
             self.tail += got

@@ -75,8 +75,10 @@ class StreamChannel:
         self._limits = self._settings.limits
         self._checked_up_to = -1 if transport.sealed else self._limits.checked_body
         self._eager = self._settings.eager_bytes
+        self._spin_seconds = self._settings.spin_seconds
         self._inbox = Inbox(transport, self._limits)
-        self._traffic = Traffic()
+        self._messages_sent = self._payload_sent = 0
+        self._messages_received = self._payload_received = self._entries_received = 0
         self._failure: LinkError | ProtocolMismatch | None = None
         self._closed = False
         self._posted: list[memoryview] = []
@@ -101,8 +103,18 @@ class StreamChannel:
 
     @property
     def traffic(self) -> Traffic:
-        """Counters since the channel was opened."""
-        return self._traffic
+        """Counters since the channel was opened, as they are now."""
+        frames_sent, frames_received = self._sent - FIRST_SEQUENCE, self._received - FIRST_SEQUENCE
+        return Traffic(
+            frames_sent=frames_sent,
+            frames_received=frames_received,
+            messages_sent=self._messages_sent,
+            messages_received=self._messages_received,
+            payload_sent=self._payload_sent,
+            payload_received=self._payload_received,
+            overhead_sent=HEADER_BYTES * frames_sent + ENTRY_BYTES * self._messages_sent,
+            overhead_received=HEADER_BYTES * frames_received + ENTRY_BYTES * self._entries_received,
+        )
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when something arrives."""
@@ -153,11 +165,8 @@ class StreamChannel:
         posted, table, size = self._posted, self._posted_table, self._posted_bytes
         self._posted, self._posted_table, self._posted_bytes = [], [], 0
         parts = frame.seal(_DATA, self._session, self._sent, table, posted, size, checked=size <= self._checked_up_to)
-        traffic = self._traffic
-        traffic.frames_sent += 1
-        traffic.messages_sent += len(posted)
-        traffic.payload_sent += size
-        traffic.overhead_sent += HEADER_BYTES + ENTRY_BYTES * len(posted)
+        self._messages_sent += len(posted)
+        self._payload_sent += size
         self._sent += 1
         try:
             self._transport.send(parts)
@@ -219,8 +228,8 @@ class StreamChannel:
         except FrameError as error:
             raise self._refuse(error) from None
         self._cursor = cursor + 2
-        self._traffic.messages_received += 1
-        self._traffic.payload_received += size
+        self._messages_received += 1
+        self._payload_received += size
         return True
 
     def wait(self, seconds: float) -> None:
@@ -236,7 +245,7 @@ class StreamChannel:
             return
         if inbox.ended:
             raise self._fail(*self._verdict())
-        if self._settings.spin_seconds and self._spin(min(seconds, self._settings.spin_seconds)):
+        if self._spin_seconds and self._spin(min(seconds, self._spin_seconds)):
             return
         if not self._board.wait(self, seconds):
             raise self._error(PeerStalled, f"sent nothing before the deadline of {seconds:g} s")
@@ -275,8 +284,7 @@ class StreamChannel:
         self._received += 1
         self._table = table
         self._cursor = 0
-        self._traffic.frames_received += 1
-        self._traffic.overhead_received += HEADER_BYTES + ENTRY_BYTES * count
+        self._entries_received += count
         return True
 
     def _nothing(self) -> bool:

@@ -61,7 +61,7 @@ def lower_jaxpr(b: Builder, jaxpr: Any, consts: Sequence[Any], operands: Sequenc
         for variable, value in zip(eqn.outvars, results, strict=True):
             values[variable] = value
         for variable in last.get(number, ()):
-            del values[variable]
+            values.pop(variable, None)
     b.line = outer
     return [read(variable) for variable in jaxpr.outvars]
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
-from tacit.primitive.driver import Deferred
+from tacit.primitive.driver import Deferred, gather
+from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.assisted.context import Context, Deal
 from tacit.primitive.mpc.assisted.share import Additive, Mask, Opened
 from tacit.primitive.mpc.kernel import Bilinear, Ring, Separable, Shape
+
+PIECE = 1 << 15
+"""Elements that are truncated at a time."""
+ELEMENTWISE = Elementwise()
 
 
 async def open_masked(
@@ -108,12 +114,33 @@ async def product(ctx: Context, form: Bilinear, x: Additive, y: Additive, trunca
             return Additive(shape)
         await ctx.swap([], deal)
         return Additive(shape, local.masked_product(form, x.opened, y.opened, deal.own.reshape(shape), leader=ctx.leader))
+    if type(form) is Elementwise and x.shape == y.shape:
+        return await _truncated(ctx, shape, truncate, _elementwise(ctx, x, y))
     mask = ctx.mask(shape)
     if ctx.helper:
-        total = local.sub(mask, form.apply(local, masked(x), masked(y)))
-        return await _deal_truncation(ctx, total, truncate)
-    share = local.masked_product(form, x.opened, y.opened, mask, leader=ctx.leader)
-    return await _close_truncation(ctx, share, shape, truncate)
+        whole = local.flat(local.sub(mask, form.apply(local, masked(x), masked(y))))
+    else:
+        whole = local.flat(local.masked_product(form, x.opened, y.opened, mask, leader=ctx.leader))
+    return await _truncated(ctx, shape, truncate, lambda begin, end: whole[begin:end])
+
+
+def _elementwise(ctx: Context, x: Additive, y: Additive) -> Callable[[int, int], Ring]:
+    """Pieces of the masked product, each computed while the ones before it travel."""
+    local = ctx.local
+    assert x.opened is not None
+    assert y.opened is not None
+    X, Y = (_flat(local, opened) for opened in (x.opened, y.opened))
+
+    def piece(begin: int, end: int) -> Ring:
+        mask = ctx.mask(end - begin)
+        left, right = _slice(X, begin, end), _slice(Y, begin, end)
+        if ctx.helper:
+            assert left.mask.value is not None
+            assert right.mask.value is not None
+            return local.sub(mask, local.mul(left.mask.value, right.mask.value))
+        return local.masked_product(ELEMENTWISE, left, right, mask, leader=ctx.leader)
+
+    return piece
 
 
 async def truncate(ctx: Context, x: Additive, bits: int) -> Additive:
@@ -128,31 +155,58 @@ async def truncate(ctx: Context, x: Additive, bits: int) -> Additive:
     Reveals: nothing. Costs: 1 round, 8 bytes per element and party, 16 bytes per element from helper to follower.
     Error: 0 or +1 ulp. Domain: |x| < 2**62. Source: eprint 2019/131 and 2020/338.
     """
-    mask = ctx.mask(x.shape)
-    if ctx.helper:
-        return await _deal_truncation(ctx, mask, bits)
-    return await _close_truncation(ctx, ctx.local.add(x.share(ctx.leader, ctx.local), mask), x.shape, bits)
-
-
-async def _deal_truncation(ctx: Context, total: Ring, bits: int) -> Additive:
-    size = total.size
-    deal = ctx.deal(2 * size)
-    ctx.local.truncate_deal(
-        ctx.local.flat(total), deal.leader[:size], deal.leader[size:], bits, deal.own[:size], deal.own[size:]
-    )
-    await ctx.give(deal)
-    return Additive(total.shape)
-
-
-async def _close_truncation(ctx: Context, share: Ring, shape: Shape, bits: int) -> Additive:
     local = ctx.local
-    flat = local.flat(share)
-    size = flat.size
+    if ctx.helper:
+        return await _truncated(ctx, x.shape, bits, lambda begin, end: ctx.mask(end - begin))
+    share = local.flat(x.share(ctx.leader, local))
+    return await _truncated(
+        ctx, x.shape, bits, lambda begin, end: local.add(share[begin:end], ctx.mask(end - begin))
+    )
+
+
+async def _truncated(ctx: Context, shape: Shape, bits: int, masked_share: Callable[[int, int], Ring]) -> Additive:
+    """Truncate the value of which masked_share(begin, end) is a compute party's share of C, or the helper's mask.
+
+    Large values go in pieces: they stay in the cache, and one travels while the next is computed.
+    """
+    size = prod(shape)
+    out = None if ctx.helper else ctx.local.empty(size)
+    await gather(
+        *[
+            _truncated_piece(ctx, bits, masked_share, out, begin, min(begin + PIECE, size))
+            for begin in range(0, size, PIECE)
+        ]
+    )
+    return Additive(shape, None if out is None else out.reshape(shape))
+
+
+async def _truncated_piece(
+    ctx: Context, bits: int, masked_share: Callable[[int, int], Ring], out: Ring | None, begin: int, end: int
+) -> None:
+    local = ctx.local
+    flat = masked_share(begin, end)
+    size = end - begin
     deal = ctx.deal(2 * size)
+    u, m = deal.own[:size], deal.own[size:]
+    if out is None:
+        local.truncate_deal(flat, deal.leader[:size], deal.leader[size:], bits, u, m)
+        await ctx.give(deal)
+        return
     own = local.offset(flat) if ctx.leader else flat
     (theirs,) = await ctx.swap([own], deal)
-    result = local.truncate_close(own, theirs, deal.own[:size], deal.own[size:], bits, leader=ctx.leader)
-    return Additive(shape, result.reshape(shape))
+    local.truncate_close(own, theirs, u, m, bits, out[begin:end], leader=ctx.leader)
+
+
+def _flat(local: Any, opened: Opened) -> Opened:
+    value, mask = opened.value, opened.mask.value
+    return Opened(
+        None if value is None else local.flat(value), Mask(None if mask is None else local.flat(mask))
+    )
+
+
+def _slice(opened: Opened, begin: int, end: int) -> Opened:
+    value, mask = opened.value, opened.mask.value
+    return Opened(None if value is None else value[begin:end], Mask(None if mask is None else mask[begin:end]))
 
 
 async def separable(ctx: Context, x: Additive, function: Separable) -> Additive:

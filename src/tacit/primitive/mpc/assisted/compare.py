@@ -111,7 +111,8 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     less = await less_than_mask(ctx, local.to_planes(public, bits), digits, bits, size)
     carry = await lift(ctx, Packed(x.shape, less))
     zero = local.zeros(size)
-    floor = local.truncate_close(public, zero, deal.own[:size], deal.own[size:], bits, leader=ctx.leader)
+    floor = local.empty(size)
+    local.truncate_close(public, zero, deal.own[:size], deal.own[size:], bits, floor, leader=ctx.leader)
     return Additive(x.shape, local.sub(floor.reshape(x.shape), carry.share(ctx.leader, local)))
 
 
