@@ -1,8 +1,9 @@
 """How fast links are: `python benchmarks/links.py [--links plain,tls,...] [--seconds 2]`.
 
-Two processes on this machine. `us/exchange`: both sides post one small message, flush, and take the other's, as a round
-of a protocol does. `us/round trip`: one side answers the other. `GB/s`: 8 MiB messages one way. `own us`: processor time
-of one party for each exchange, system calls included, which other load on the machine disturbs least.
+Two processes on this machine. `us/exchange`: both sides post one 512-byte message, flush, and take the other's, as a
+round of a protocol does. `us/round trip`: one side answers the other. `GB/s`: 8 MiB messages one way. Each is the median
+of up to 200 windows, with the best window beside it, which other load on the machine disturbs less. `own us` is the
+processor time of one party for one exchange, system calls included.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import multiprocessing
 import secrets
 import socket
+import statistics
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +25,7 @@ from tacit.resource.identity import Identity, TrustStore
 SMALL = 512
 LARGE = 8 << 20
 NAMES = ("alice", "bob")
+WINDOWS = 200
 
 
 def main() -> None:
@@ -71,6 +75,10 @@ def measure(link: str, seconds: float, spin: float) -> dict[str, Any]:
     return numbers
 
 
+def spread(numbers: list[float], unit: float, best: Callable[[list[float]], float] = min) -> dict[str, float]:
+    return {"median": round(statistics.median(numbers) * unit, 3), "best": round(best(numbers) * unit, 3)}
+
+
 class Party:
     """One side of every measurement; the other side does the same, in step."""
 
@@ -84,21 +92,20 @@ class Party:
     def run(self, seconds: float) -> dict[str, Any]:
         for _ in range(20):
             self.exchange()
-        count = self.agree(self.timed(self.exchange, 20), seconds)
+        windows, count = self.agree(self.timed(self.exchange, 20), seconds)
         cpu = time.process_time()
-        exchange = self.timed(self.exchange, count)
-        cpu = (time.process_time() - cpu) / count
-        trip = self.timed(self.ping if self.leads else self.pong, count)
+        exchange = [self.timed(self.exchange, count) for _ in range(windows)]
+        cpu = (time.process_time() - cpu) / count / windows
+        trip = [self.timed(self.ping if self.leads else self.pong, count) for _ in range(windows)]
         large = memoryview(bytearray(LARGE))
-        once = self.timed(lambda: self.stream(large, 2), 1) / 2
-        many = int(self.agree(once, seconds))
-        rate = (self.timed(lambda: self.stream(large, many), 1) - trip) / many
+        windows, count = self.agree(self.timed(lambda: self.stream(large, 2), 1) / 2, seconds)
+        stream = [(self.timed(lambda: self.stream(large, count), 1) - min(trip)) / count for _ in range(windows)]
         return {
-            "us/exchange": round(exchange * 1e6, 1),
+            "us/exchange": spread(exchange, 1e6),
             "own us": round(cpu * 1e6, 1),
-            "us/round trip": round(trip * 1e6, 1),
-            "GB/s": round(LARGE / rate / 1e9, 3),
-            "Mbit/s": round(LARGE * 8 / rate / 1e6, 1),
+            "us/round trip": spread(trip, 1e6),
+            "GB/s": spread([1 / each for each in stream], LARGE / 1e9, best=max),
+            "Mbit/s": spread([1 / each for each in stream], LARGE * 8 / 1e6, best=max),
         }
 
     def timed(self, work: Callable[[], None], count: int) -> float:
@@ -107,15 +114,18 @@ class Party:
             work()
         return (time.perf_counter() - began) / count
 
-    def agree(self, each: float, seconds: float) -> int:
-        """Let the leader say how often to repeat."""
-        count = memoryview(bytearray(8))
+    def agree(self, each: float, seconds: float) -> tuple[int, int]:
+        """Let the leader say how many windows there are, and of how many repetitions each."""
+        numbers = memoryview(bytearray(16))
         if self.leads:
-            count = memoryview(max(1, int(seconds / each)).to_bytes(8, "little"))
-            self.send(count)
+            repetitions = max(3, int(seconds / each))
+            windows = min(WINDOWS, repetitions)
+            numbers[:] = struct.pack("<QQ", windows, repetitions // windows)
+            self.send(numbers)
         else:
-            self.receive(count)
-        return int.from_bytes(count, "little")
+            self.receive(numbers)
+        windows, count = struct.unpack("<QQ", numbers)
+        return windows, count
 
     def exchange(self) -> None:
         self.operation += 1

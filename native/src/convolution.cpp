@@ -83,14 +83,14 @@ void image_gradient_of(const Convolution& c, const Residue& rows, const Residue&
   const double total = static_cast<double>(places) * static_cast<double>(depth) * static_cast<double>(channels);
   share(c.groups, places, c.channels, total, [&](std::size_t group, const Extent& part) {
     const Sink sink{out + group * c.channels, update.keep, update.negate};
-    if (depth == 0) {
+    if (depth == 0) {  // the stride passes over these pixels
       if (!update.keep) clear_rows(map, part, sink.data);
       return;
     }
     const Image image{gradient + group * c.outputs, c.vertical.result, c.horizontal.result,
                       static_cast<std::ptrdiff_t>(outputs), c.outputs};
     const KernelRows elements(kernel + group * c.outputs, offsets, static_cast<std::ptrdiff_t>(outputs), c.outputs);
-    blocked_product(PatchRows(image, read, taps), elements, part, 0, depth, map, &sink, 1);
+    blocked_product(PatchRows(image, read, taps), elements, part, 0, depth, map, sink);
   });
 }
 
@@ -112,7 +112,7 @@ void convolve(const Convolution& c, const u64* image, const u64* kernel, u64* ou
                    static_cast<std::ptrdiff_t>(c.channels * c.groups), c.channels};
     const StridedOperand elements(kernel + group * c.outputs, 1, static_cast<std::ptrdiff_t>(outputs));
     const Sink sink{out + group * c.outputs, update.keep, update.negate};
-    blocked_product(PatchRows(in, laid, taps), elements, part, 0, depth, map, &sink, 1);
+    blocked_product(PatchRows(in, laid, taps), elements, part, 0, depth, map, sink);
   });
 }
 
@@ -136,12 +136,13 @@ void convolve_kernel_gradient(const Convolution& c, const u64* image, const u64*
   const std::vector<Tap> taps = forward_taps(c);
   const Places laid{c.vertical.result, c.horizontal.result, c.vertical.stride, c.horizontal.stride};
   const EvenRows map(static_cast<std::ptrdiff_t>(outputs));
-  const auto block = [&](std::size_t group, const Extent& part, std::size_t from, std::size_t count, u64* to, Update how) {
+  const auto block = [&](std::size_t group, const Extent& part, std::size_t from, std::size_t count, u64* to,
+                         Update how) {
     const Image in{image + group * c.channels, c.vertical.image, c.horizontal.image,
                    static_cast<std::ptrdiff_t>(c.channels * c.groups), c.channels};
     const StridedOperand gradients(gradient + group * c.outputs, 1, static_cast<std::ptrdiff_t>(outputs));
     const Sink sink{to + group * c.outputs, how.keep, how.negate};
-    blocked_product(PatchColumns(in, laid, taps), gradients, part, from, count, map, &sink, 1);
+    blocked_product(PatchColumns(in, laid, taps), gradients, part, from, count, map, sink);
   };
   const std::size_t parts = std::min(worthwhile_threads(work(c)), places);
   if (parts == 1 || words > kPartialWords) {

@@ -1,8 +1,9 @@
 // Two-dimensional convolution over the ring of integers modulo 2^64, and its two gradients.
 //
-// Images are batch x height x width x channels, kernels height x width x (channels of a group) x outputs, both contiguous.
-// out(n, y, x, o) = sum over u, v, c of image(n, y s + u d - p, x s + v d - p, c) kernel(u, v, c, o), zero outside the
-// image, with s, d, p the stride, dilation and padding of the axis. As in machine learning, the kernel is not reversed.
+// Images are batch x height x width x channels, kernels height x width x (channels of a group) x outputs, contiguous.
+// With s, d and p the stride, dilation and padding of an axis, and zero outside of the image,
+//     out(n, y, x, o) = sum over u, v, c of image(n, y s + u d - p, x s + v d - p, c) kernel(u, v, c, o).
+// As is usual in machine learning, the kernel is not reversed.
 #pragma once
 
 #include <cstddef>

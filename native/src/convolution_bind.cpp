@@ -18,7 +18,8 @@ struct Geometry {
 
 void require_between(const char* name, std::int64_t value, std::int64_t low) {
   if (value < low || value >= kLargest)
-    refuse(std::string(name) + " must be at least " + std::to_string(low) + " and below 2^31, not " + std::to_string(value));
+    refuse(std::string(name) + " must be at least " + std::to_string(low) + " and below 2^31, not " +
+           std::to_string(value));
 }
 
 void require_bounded(const ArrayInfo& array) {
@@ -104,7 +105,8 @@ void conv2d_kernel_grad(const Words& x, const Words& g_, const OutWords& out, st
 }
 
 template <class Function>
-void define(nb::module_& m, const char* name, Function function, const char* first, const char* second, const char* doc) {
+void define(nb::module_& m, const char* name, Function function, const char* first, const char* second,
+            const char* doc) {
   m.def(name, function, nb::arg(first).noconvert(), nb::arg(second).noconvert(), nb::arg("out").noconvert(),
         nb::arg("stride_h") = 1, nb::arg("stride_w") = 1, nb::arg("pad_top") = 0, nb::arg("pad_bottom") = 0,
         nb::arg("pad_left") = 0, nb::arg("pad_right") = 0, nb::arg("dil_h") = 1, nb::arg("dil_w") = 1,

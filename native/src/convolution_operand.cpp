@@ -29,16 +29,19 @@ void for_each_run(const Places& places, std::size_t first, std::size_t count, co
   }
 }
 
-// Cuts [from, from + count) at the multiples of `length`: body(which, start within it, offset, count).
+// A part of one tap's channels: [start, start + count) of them, the offset-th and following of those asked for.
+struct Segment {
+  std::size_t tap, start, offset, count;
+};
+
+// Cuts the depths (or rows) [from, from + count) into taps of `length` channels.
 template <class Body>
 void for_each_segment(std::size_t length, std::size_t from, std::size_t count, const Body& body) {
-  std::size_t which = from / length, start = from % length;
-  for (std::size_t offset = 0; offset < count;) {
-    const std::size_t here = std::min(length - start, count - offset);
-    body(which, start, offset, here);
-    offset += here;
-    start = 0;
-    ++which;
+  for (Segment s{from / length, from % length, 0, 0}; s.offset < count; ++s.tap) {
+    s.count = std::min(length - s.start, count - s.offset);
+    body(s);
+    s.offset += s.count;
+    s.start = 0;
   }
 }
 
@@ -96,15 +99,15 @@ void PatchRows::pack_pixels(u64* to, std::size_t width, std::size_t row, std::si
   });
   const u64* lines[kMaxWidth];
   std::fill(lines + rows, lines + width, kZeros);
-  for_each_segment(image_.channels, from, depth, [&](std::size_t t, std::size_t channel, std::size_t offset, std::size_t n) {
-    const Tap& tap = taps_[t];
+  for_each_segment(image_.channels, from, depth, [&](const Segment& s) {
+    const Tap& tap = taps_[s.tap];
     const std::ptrdiff_t move = tap.y * image_width + tap.x;
     for (std::size_t i = 0; i < rows; ++i) {
       const std::ptrdiff_t y = at[i].y + tap.y, x = at[i].x + tap.x;
       const bool inside = y >= 0 && y < image_height && x >= 0 && x < image_width;
-      lines[i] = inside ? image_.data + (line[i] + move) * image_.pixel + channel : kZeros;
+      lines[i] = inside ? image_.data + (line[i] + move) * image_.pixel + s.start : kZeros;
     }
-    product_kernels().gather(to + offset * width, width, lines, n);
+    product_kernels().gather(to + s.offset * width, width, lines, s.count);
   });
 }
 
@@ -113,11 +116,11 @@ void PatchRows::pack_runs(u64* to, std::size_t width, std::size_t row, std::size
   std::fill_n(to, depth * width, 0);
   const std::ptrdiff_t step = places_.step_x * image_.pixel;
   for_each_run(places_, row, rows, [&](const Run& run) {
-    for_each_segment(image_.channels, from, depth, [&](std::size_t t, std::size_t channel, std::size_t offset, std::size_t n) {
-      const Visible seen = visible(image_, places_, run, taps_[t]);
-      for (std::size_t c = 0; seen.data != nullptr && c < n; ++c) {
-        const u64* word = seen.data + channel + c;
-        u64* line = to + (offset + c) * width + run.offset;
+    for_each_segment(image_.channels, from, depth, [&](const Segment& s) {
+      const Visible seen = visible(image_, places_, run, taps_[s.tap]);
+      for (std::size_t c = 0; seen.data != nullptr && c < s.count; ++c) {
+        const u64* word = seen.data + s.start + c;
+        u64* line = to + (s.offset + c) * width + run.offset;
         for (std::size_t i = seen.begin; i < seen.end; ++i, word += step) line[i] = *word;
       }
     });
@@ -128,16 +131,16 @@ void PatchColumns::pack(u64* to, std::size_t width, std::size_t row, std::size_t
                         std::size_t depth) const {
   std::fill_n(to, depth * width, 0);
   const std::ptrdiff_t step = places_.step_x * image_.pixel;
-  for_each_segment(image_.channels, row, rows, [&](std::size_t t, std::size_t channel, std::size_t offset, std::size_t n) {
+  for_each_segment(image_.channels, row, rows, [&](const Segment& s) {
     for_each_run(places_, from, depth, [&](const Run& run) {
-      const Visible seen = visible(image_, places_, run, taps_[t]);
+      const Visible seen = visible(image_, places_, run, taps_[s.tap]);
       if (seen.data == nullptr) return;
-      const u64* words = seen.data + channel;
-      u64* line = to + (run.offset + seen.begin) * width + offset;
+      const u64* words = seen.data + s.start;
+      u64* line = to + (run.offset + seen.begin) * width + s.offset;
       for (std::size_t i = seen.begin; i < seen.end; ++i, words += step, line += width) {
         std::size_t c = 0;
-        for (; c + 4 <= n; c += 4) std::memcpy(line + c, words + c, 4 * sizeof *line);
-        for (; c < n; ++c) line[c] = words[c];
+        for (; c + 4 <= s.count; c += 4) std::memcpy(line + c, words + c, 4 * sizeof *line);
+        for (; c < s.count; ++c) line[c] = words[c];
       }
     });
   });
@@ -145,8 +148,9 @@ void PatchColumns::pack(u64* to, std::size_t width, std::size_t row, std::size_t
 
 void KernelRows::pack(u64* to, std::size_t width, std::size_t row, std::size_t rows, std::size_t from,
                       std::size_t depth) const {
-  for_each_segment(outputs_, from, depth, [&](std::size_t t, std::size_t output, std::size_t offset, std::size_t n) {
-    StridedOperand(data_ + offsets_[t] + output, channel_, 1).pack(to + offset * width, width, row, rows, 0, n);
+  for_each_segment(outputs_, from, depth, [&](const Segment& s) {
+    StridedOperand(data_ + offsets_[s.tap] + static_cast<std::ptrdiff_t>(s.start), channel_, 1)
+        .pack(to + s.offset * width, width, row, rows, 0, s.count);
   });
 }
 

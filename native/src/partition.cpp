@@ -28,7 +28,8 @@ Grid divide(std::size_t m, std::size_t n, std::size_t parts) {
   double best_cost = -1;
   for (std::size_t rows = 1; rows <= parts; ++rows) {
     const std::size_t high = side(m, rows, kRowUnit), wide = side(n, (parts + rows - 1) / rows, kColumnUnit);
-    const double cost = static_cast<double>(high) * static_cast<double>(wide) + kLineCost * static_cast<double>(high + wide);
+    const double area = static_cast<double>(high) * static_cast<double>(wide);
+    const double cost = area + kLineCost * static_cast<double>(high + wide);
     if (best_cost >= 0 && cost >= best_cost) continue;
     best_cost = cost;
     best = {(m + high - 1) / high, (n + wide - 1) / wide, high, wide};

@@ -12,18 +12,23 @@ namespace {
 
 using u64 = std::uint64_t;
 
-// Below this many rows packing the other operand costs more than it saves, unless the whole is small anyway.
+// Results with up to this many columns are inner products, where a lies along its rows. A right side that does not lie
+// along its columns is copied in pieces of kCopyDepth.
+constexpr std::size_t kFewColumns = 4, kCopyDepth = 1 << 13;
+// Up to this many rows the other operand is used too seldom to pay for packing it; likewise in a small product.
 constexpr std::size_t kFewRows = 12;
 constexpr double kSmallWork = 1 << 14;
-// Results with fewer columns than this are inner products where the operands allow it.
-constexpr std::size_t kFewColumns = 4;
 // Up to this many columns one or two registers hold a row of the result, and a is read once, in place.
 constexpr std::size_t kNarrow = 16;
-constexpr std::size_t kHandful = 8;
 // So little depth is computed faster than it is packed.
 constexpr std::size_t kShallow = 4;
-// A product read in place goes over this many words of b at a time, so that its pages and lines stay at hand.
-constexpr std::size_t kDirectWords = 1 << 17;
+// Columns that fill a vector.
+constexpr std::size_t kHandful = 8;
+// The second-level cache. A product read in place goes over a right side larger than it a few lines at a time, so that
+// memory is read along its lines; more of them the more results wait for each.
+constexpr std::size_t kCacheWords = 1 << 17;
+// Several rows side by side are several streams, and ones as short as this end before the processor notices them.
+constexpr std::size_t kShortRow = 1 << 10;
 
 struct View {
   const u64* data;
@@ -59,32 +64,45 @@ void normalise(Task& t) {
 }
 
 void run_dots(const Task& t) {
-  const u64* columns = t.b.data;
-  std::ptrdiff_t stride = t.b.column;
-  if (t.b.row != 1) {  // the few columns of b are copied, to be read along the depth
-    u64* copy = scratch(Scratch::vectors, t.n * t.k);
-    for (std::size_t j = 0; j < t.n; ++j)
-      for (std::size_t d = 0; d < t.k; ++d) copy[j * t.k + d] = *t.b.from(d, j).data;
-    columns = copy;
-    stride = static_cast<std::ptrdiff_t>(t.k);
+  const bool streams = t.k <= kShortRow && work(t) > static_cast<double>(t.n * kCacheWords);
+  Dots dots{t.m,   t.n,       t.k,          t.a.data, t.a.row,  t.b.data, t.b.column,
+            t.out, t.out_row, t.out_column, t.keep,   t.negate, streams};
+  if (t.b.row == 1) {
+    product_kernels().dots(dots);
+    return;
   }
-  product_kernels().dots({t.m, t.n, t.k, t.a.data, t.a.row, columns, stride, t.out, t.out_row, t.out_column, t.keep,
-                          t.negate});
+  // The few columns of b are copied, piece by piece, to be read along the depth.
+  u64* copy = scratch(Scratch::vectors, kFewColumns * kCopyDepth);
+  for (std::size_t from = 0; from < t.k; from += kCopyDepth) {
+    dots.k = std::min(kCopyDepth, t.k - from);
+    for (std::size_t j = 0; j < t.n; ++j)
+      for (std::size_t d = 0; d < dots.k; ++d) copy[j * dots.k + d] = *t.b.from(from + d, j).data;
+    dots.a = t.a.from(0, from).data;
+    dots.b = copy;
+    dots.b_row = static_cast<std::ptrdiff_t>(dots.k);
+    dots.keep = t.keep || from > 0;
+    product_kernels().dots(dots);
+  }
 }
 
 void run_direct(const Task& t) {
-  const auto& kernels = product_kernels();
-  const bool whole = static_cast<double>(t.k) * static_cast<double>(t.n) <= static_cast<double>(kDirectWords);
+  const bool whole = static_cast<double>(t.k) * static_cast<double>(t.n) <= static_cast<double>(kCacheWords);
   const std::size_t depth = whole ? t.k : std::clamp<std::size_t>(4 * t.m, 8, 32);
-  for (std::size_t d = 0; d < t.k; d += depth)
-    kernels.direct({t.m, t.n, std::min(depth, t.k - d), t.a.from(0, d).data, t.a.row, t.a.column, t.b.from(d, 0).data,
-                    t.b.row, t.out, t.out_row, t.out_column, t.keep || d > 0, t.negate, whole ? 0 : static_cast<std::ptrdiff_t>(depth) * t.b.row});
+  Direct direct{t.m,     t.n,     depth,        t.a.data, t.a.row,  t.a.column, t.b.data, t.b.row,
+                t.out, t.out_row, t.out_column, t.keep,   t.negate, 0};
+  if (!whole) direct.ahead = static_cast<std::ptrdiff_t>(depth) * t.b.row;
+  for (std::size_t from = 0; from < t.k; from += depth) {
+    direct.k = std::min(depth, t.k - from);
+    direct.a = t.a.from(0, from).data;
+    direct.b = t.b.from(from, 0).data;
+    direct.keep = t.keep || from > 0;
+    product_kernels().direct(direct);
+  }
 }
 
 void run_blocked(const Task& t) {
   const StridedOperand a(t.a.data, t.a.row, t.a.column), b(t.b.data, t.b.column, t.b.row);
-  const Sink sink{t.out, t.keep, t.negate};
-  blocked_product(a, b, {0, t.m, 0, t.n}, 0, t.k, EvenRows(t.out_row), &sink, 1);
+  blocked_product(a, b, {0, t.m, 0, t.n}, 0, t.k, EvenRows(t.out_row), {t.out, t.keep, t.negate});
 }
 
 bool suits_dots(const Task& t) { return t.n <= kFewColumns && t.a.column == 1; }

@@ -19,15 +19,18 @@ Matrices stack(const ArrayInfo& x, const ArrayInfo& out) {
   if (x.ndim != 2 && (x.ndim != 3 || out.ndim != 3))
     refuse(described(x) + " must have 2 axes, or 3 where out has 3; " + described(out));
   if (x.ndim == 3 && x.shape[0] != out.shape[0])
-    refuse(described(x) + " must be a stack of " + std::to_string(out.shape[0]) + " matrices, as " + described(out) + " is");
+    refuse(described(x) + " must be a stack of " + std::to_string(out.shape[0]) + " matrices, as " + described(out) +
+           " is");
   const std::size_t row = x.ndim - 2;
   return {x.data, row == 1 ? static_cast<std::ptrdiff_t>(x.stride[0]) : 0, static_cast<std::ptrdiff_t>(x.stride[row]),
           static_cast<std::ptrdiff_t>(x.stride[row + 1])};
 }
 
 // out = (keep ? out : 0) +- a @ b, all checked.
-Product checked(const ArrayInfo& a, const ArrayInfo& b, const ArrayInfo& out, std::uint64_t* data, bool keep, bool negate) {
-  if (out.ndim != 2 && out.ndim != 3) refuse(described(out) + " must have 2 or 3 axes, not " + std::to_string(out.ndim));
+Product checked(const ArrayInfo& a, const ArrayInfo& b, const ArrayInfo& out, std::uint64_t* data, bool keep,
+                bool negate) {
+  if (out.ndim != 2 && out.ndim != 3)
+    refuse(described(out) + " must have 2 or 3 axes, not " + std::to_string(out.ndim));
   require_aligned(out);
   require_contiguous(out);
   const Matrices left = stack(a, out), right = stack(b, out);
@@ -36,8 +39,8 @@ Product checked(const ArrayInfo& a, const ArrayInfo& b, const ArrayInfo& out, st
     refuse(described(a) + " @ " + described(b) + ": " + std::to_string(k) + " columns on the left, " +
            std::to_string(b.size(b.ndim - 2)) + " rows on the right");
   if (out.size(out.ndim - 2) != m || out.size(out.ndim - 1) != n)
-    refuse(described(out) + " must hold " + std::to_string(m) + " x " + std::to_string(n) + " results, the product of " +
-           described(a) + " and " + described(b));
+    refuse(described(out) + " must hold " + std::to_string(m) + " x " + std::to_string(n) +
+           " results, the product of " + described(a) + " and " + described(b));
   return {out.ndim == 3 ? out.size(0) : 1, m, n, k, left, right, data, keep, negate};
 }
 

@@ -7,11 +7,10 @@
 namespace tacit {
 namespace {
 
-// 96 rows by kBlockDepth words of one operand are 384 KiB, for the second-level cache; the other operand's block of 3 MiB
-// is for the third level and is read in panels of 96 KiB. Both are multiples of every kernel's tile. Deep blocks pay:
-// they go over the results less often.
+// 96 rows by kBlockDepth words of one operand are 384 KiB, for the second-level cache; the other operand's block of
+// 3 MiB is for the third level and is read in panels of 96 KiB. Both are multiples of every kernel's tile. Deep blocks
+// pay: they go over the results less often.
 constexpr std::size_t kBlockRows = 96, kBlockColumns = 768;
-constexpr std::size_t kMaxSinks = 16;
 
 std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -41,7 +40,7 @@ void EvenRows::locate(std::size_t first, std::size_t count, std::ptrdiff_t* offs
 }
 
 void blocked_product(const Operand& a, const Operand& b, const Extent& extent, std::size_t from, std::size_t depth,
-                     const RowMap& map, const Sink* sinks, std::size_t sink_count) {
+                     const RowMap& map, const Sink& sink) {
   const ProductKernels& kernels = product_kernels();
   const std::size_t mr = kernels.mr, nr = kernels.nr;
   const std::size_t mc = even_part(extent.rows, kBlockRows, mr);
@@ -52,14 +51,11 @@ void blocked_product(const Operand& a, const Operand& b, const Extent& extent, s
   std::uint64_t* left_sums = left + mc * kc;
   std::uint64_t* right_sums = right + nc * kc;
   std::ptrdiff_t row_at[kBlockRows];
-  Sink now[kMaxSinks];
-  std::copy_n(sinks, sink_count, now);
 
   for (std::size_t j0 = 0; j0 < extent.columns; j0 += nc) {
     const std::size_t columns = std::min(nc, extent.columns - j0);
     for (std::size_t d0 = 0; d0 < depth; d0 += kc) {
       const std::size_t deep = std::min(kc, depth - d0), even = round_up(deep, 2);
-      for (std::size_t s = 0; s < sink_count; ++s) now[s].keep = sinks[s].keep || d0 > 0;
       pack_panels(kernels, b, nr, kernels.lanes, extent.column + j0, columns, from + d0, deep, right, right_sums);
       for (std::size_t i0 = 0; i0 < extent.rows; i0 += mc) {
         const std::size_t rows = std::min(mc, extent.rows - i0);
@@ -68,7 +64,8 @@ void blocked_product(const Operand& a, const Operand& b, const Extent& extent, s
         for (std::size_t j = 0; j < columns; j += nr)
           for (std::size_t i = 0; i < rows; i += mr)
             kernels.tile({std::min(mr, rows - i), std::min(nr, columns - j), even, left + i * even, right + j * even,
-                          left_sums + i, right_sums + j, now, sink_count, extent.column + j0 + j, row_at + i});
+                          left_sums + i, right_sums + j,
+                          {sink.data + extent.column + j0 + j, sink.keep || d0 > 0, sink.negate}, row_at + i});
       }
     }
   }

@@ -24,10 +24,9 @@ class EvenRows final : public RowMap {
   std::ptrdiff_t stride_;
 };
 
-// Adds to (or stores in) every sink the block `extent` of a . transpose(b) over the depths [from, from + depth).
-// Row r of the result goes to the offset `map` gives for r, column c to the c-th word from there.
-// Runs on the calling thread; nothing may be empty.
+// The block `extent` of a . transpose(b) over the depths [from, from + depth), into `sink`: row r of the result goes to
+// the offset `map` gives for r, column c to the c-th word from there. On the calling thread; nothing may be empty.
 void blocked_product(const Operand& a, const Operand& b, const Extent& extent, std::size_t from, std::size_t depth,
-                     const RowMap& map, const Sink* sinks, std::size_t sink_count);
+                     const RowMap& map, const Sink& sink);
 
 }  // namespace tacit

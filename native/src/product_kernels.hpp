@@ -12,7 +12,7 @@
 
 namespace tacit {
 
-// Where one block of results goes: out = (keep ? out : 0) + (negate ? -block : block).
+// Where results go: data = (keep ? data : 0) + (negate ? -result : result).
 struct Sink {
   std::uint64_t* data;
   bool keep;
@@ -26,10 +26,8 @@ struct Tile {
   const std::uint64_t* b;              // b[d * width + j], width = cols rounded up to a multiple of lanes
   const std::uint64_t* a_sums;         // of each row: the sum over p of a[2p] a[2p+1]
   const std::uint64_t* b_sums;         // likewise of each column
-  const Sink* sinks;                   // the block is added to each of these
-  std::size_t sink_count;
-  std::size_t column;                  // where the tile starts in every sink's row
-  const std::ptrdiff_t* row_at;        // element (i, j) goes to sink.data[row_at[i] + column + j]
+  Sink sink;
+  const std::ptrdiff_t* row_at;        // element (i, j) goes to sink.data[row_at[i] + j]
 };
 
 // A product read in place: b has unit column stride, a and out any strides (in words).
@@ -55,6 +53,7 @@ struct Dots {
   std::uint64_t* out;
   std::ptrdiff_t out_row, out_col;
   bool keep, negate;
+  bool one_by_one;  // take the rows of a one after the other, not several side by side
 };
 
 struct ProductKernels {

@@ -9,8 +9,11 @@ namespace tacit {
 
 const std::uint64_t kZeros[kBlockDepth] = {};
 
-void pack_lines(std::uint64_t* to, std::size_t width, const std::uint64_t* from, std::ptrdiff_t stride, std::size_t rows,
-                std::size_t depth) {
+namespace {
+
+// Copies `rows` contiguous words to each of `depth` lines of a panel, zeros after them; `stride` words apart in memory.
+void pack_lines(std::uint64_t* to, std::size_t width, const std::uint64_t* from, std::ptrdiff_t stride,
+                std::size_t rows, std::size_t depth) {
   constexpr std::size_t kChunk = 4;  // a size the compiler copies without a call
   for (std::size_t d = 0; d < depth; ++d, to += width, from += stride) {
     std::size_t i = 0;
@@ -19,6 +22,8 @@ void pack_lines(std::uint64_t* to, std::size_t width, const std::uint64_t* from,
     for (; i < width; ++i) to[i] = 0;
   }
 }
+
+}  // namespace
 
 void StridedOperand::pack(std::uint64_t* to, std::size_t width, std::size_t row, std::size_t rows, std::size_t from,
                           std::size_t depth) const {

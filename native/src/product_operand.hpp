@@ -37,8 +37,4 @@ class StridedOperand final : public Operand {
   std::ptrdiff_t row_stride_, depth_stride_;
 };
 
-// Copies `rows` contiguous words to each of `depth` lines of a panel, zeros after them; lines are `stride` words apart.
-void pack_lines(std::uint64_t* to, std::size_t width, const std::uint64_t* from, std::ptrdiff_t stride, std::size_t rows,
-                std::size_t depth);
-
 }  // namespace tacit

@@ -29,13 +29,10 @@ void tile(const Tile& t) {
     }
     sums[i][0] = s0, sums[i][1] = s1, sums[i][2] = s2, sums[i][3] = s3;
   }
-  for (std::size_t s = 0; s < t.sink_count; ++s) {
-    const Sink& sink = t.sinks[s];
-    for (std::size_t i = 0; i < t.rows; ++i) {
-      u64* out = sink.data + t.row_at[i] + t.column;
-      for (std::size_t j = 0; j < t.cols; ++j)
-        store(out[j], sums[i][j] - t.a_sums[i] - t.b_sums[j], sink.keep, sink.negate);
-    }
+  for (std::size_t i = 0; i < t.rows; ++i) {
+    u64* out = t.sink.data + t.row_at[i];
+    for (std::size_t j = 0; j < t.cols; ++j)
+      store(out[j], sums[i][j] - t.a_sums[i] - t.b_sums[j], t.sink.keep, t.sink.negate);
   }
 }
 

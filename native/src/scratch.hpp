@@ -6,7 +6,7 @@
 
 namespace tacit {
 
-enum class Scratch : int { left_panels, right_panels, row_offsets, vectors, block, count };
+enum class Scratch : int { left_panels, right_panels, vectors, count };
 
 // At least `words` words, undefined at first; valid until this thread asks for the same purpose again.
 std::uint64_t* scratch(Scratch purpose, std::size_t words);

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-
+from three import ThreePartyWorld
 from worlds import WORLDS, World
 
+from tacit.primitive.mpc.assisted import session
 
-@pytest.fixture(scope="session", params=WORLDS, ids=lambda world: world.name)
+ALL = (*WORLDS, ThreePartyWorld("assisted", session.open_session), ThreePartyWorld("assisted-exact", session.open_session, exact=True))
+
+
+@pytest.fixture(scope="session", params=ALL, ids=lambda world: world.name)
 def world(request: pytest.FixtureRequest) -> World:
     """A protocol under test."""
     return request.param

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inputs import FULL, integers, pairs, reals, truths
+from inputs import integers, pairs, reals, truths
 from worlds import Public, World, equal
 
 from tacit.foundation.errors import DomainError, TypeMismatch
@@ -62,7 +62,7 @@ def test_division_by_a_public_integer(world: World, x, c):
 
 @given(x=reals(2.0**24), c=st.integers(-(2**20), 2**20).filter(bool).map(lambda n: n / 2**10))
 def test_division_of_reals(world: World, x, c):
-    equal(world.run(F["floor_divide"], x, Public(c)).value, np.floor(x / c) if abs(c) >= 1 else np.floor(x / c))
+    equal(world.run(F["floor_divide"], x, Public(c)).value, np.floor(x / c))
     equal(world.run(F["mod"], x, Public(c)).value, x - c * np.floor(x / c))
     equal(world.run(F["rem"], x, Public(c)).value, np.fmod(x, c))
 
@@ -82,4 +82,3 @@ def test_what_has_no_meaning_is_refused(world: World):
         world.run(F["shift_left"], n, Public(62))
     with pytest.raises(TypeMismatch):
         world.run(F["bitwise_and"], n / 2, n)
-    assert FULL is not None

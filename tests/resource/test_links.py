@@ -316,26 +316,31 @@ class Middle:
         OPENED.append(self.server)
         self.address = self.server.getsockname()[:2]
         self.change = lambda data: data
+        self.piece = 1 << 20
         self.sockets = []
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
         inward, _ = self.server.accept()
         outward = socket.create_connection(self.target)
+        outward.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sockets = [inward, outward]
         OPENED.extend(self.sockets)
-        while True:
-            for ready in select.select(self.sockets, [], [])[0]:
-                try:
-                    data = ready.recv(65536)
-                except OSError:
-                    data = b""
-                if not data:
-                    self.cut()
-                    return
-                if ready is inward:
-                    data = self.change(data)
-                (outward if ready is inward else inward).sendall(data)
+        with contextlib.suppress(OSError, ValueError):  # Until either side closes, or the test does.
+            while self.forward(inward, outward):
+                pass
+        self.cut()
+
+    def forward(self, inward, outward):
+        for ready in select.select([inward, outward], [], [])[0]:
+            data = ready.recv(65536)
+            if not data:
+                return False
+            if ready is inward:
+                data = self.change(data)
+            for at in range(0, len(data), self.piece):
+                (outward if ready is inward else inward).sendall(data[at : at + self.piece])
+        return True
 
     def cut(self):
         for sock in self.sockets:
@@ -396,6 +401,17 @@ def test_records_dropped_on_the_way_end_a_tls_link():
     send(bob, 2, b"next")
     with pytest.raises(FrameCorrupted, match="TLS refused"):
         receive(alice, 1, 4)
+
+
+@both
+def test_bytes_that_come_one_by_one_are_put_together(kind):
+    alice, bob, middle = pair_with_middle(kind)
+    middle.piece = 1
+    for operation, size in enumerate([100, 3000, 70_000]):
+        payload = bytes(range(250)) * (size // 250) + bytes(size % 250)
+        send(bob, operation, payload)
+        assert bytes(receive(alice, operation, size)) == payload
+        middle.piece *= 30
 
 
 @both

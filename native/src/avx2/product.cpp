@@ -1,8 +1,8 @@
 // Product kernels on 256-bit vectors, which multiply 32-bit words only.
 //
-// With x = x1 2^32 + x0, x y = x0 y0 + 2^32 (x0 y1 + x1 y0) modulo 2^64. VPMULUDQ gives x0 y0; VPMULLD of x and of y with
-// its halves swapped gives the low words of both cross products at once. The two kinds of sum are kept apart and are
-// joined once at the end, so that a product costs two multiplications, two additions and a shuffle.
+// With x = x1 2^32 + x0, x y = x0 y0 + 2^32 (x0 y1 + x1 y0) modulo 2^64. VPMULUDQ gives x0 y0; VPMULLD of x and of y
+// with its halves swapped gives the low words of both cross products at once. The two kinds of sum are kept apart and
+// are joined once at the end, so that a product costs two multiplications, two additions and a shuffle.
 //
 // Nothing here may come from a standard header's templates: the linker could keep this file's copy for everyone.
 #include "product_kernels.hpp"
@@ -24,9 +24,7 @@ vec add(vec x, vec y) { return _mm256_add_epi64(x, y); }
 vec negated(vec x) { return _mm256_sub_epi64(_mm256_setzero_si256(), x); }
 
 // All ones in the first `lanes` lanes.
-vec first(std::size_t lanes) {
-  return _mm256_cmpgt_epi64(spread(lanes), _mm256_set_epi64x(3, 2, 1, 0));
-}
+vec first(std::size_t lanes) { return _mm256_cmpgt_epi64(spread(lanes), _mm256_set_epi64x(3, 2, 1, 0)); }
 std::size_t inside(std::size_t cols, std::size_t v) {
   const std::size_t left = cols - v * kLanes;
   return left < kLanes ? left : kLanes;
@@ -81,11 +79,8 @@ void two_rows(const Tile& t, std::size_t row) {
     for (int v = 0; v < V; ++v) {
       const vec pairs = add(spread(t.a_sums[row + r]), load(t.b_sums + v * kLanes));
       const vec value = _mm256_sub_epi64(sum[r][v].total(), pairs);
-      for (std::size_t s = 0; s < t.sink_count; ++s) {
-        const Sink& sink = t.sinks[s];
-        store(sink.data + t.row_at[row + r] + t.column + v * kLanes, value, inside(t.cols, static_cast<std::size_t>(v)),
-              sink.keep, sink.negate);
-      }
+      store(t.sink.data + t.row_at[row + r] + v * kLanes, value, inside(t.cols, static_cast<std::size_t>(v)),
+            t.sink.keep, t.sink.negate);
     }
 }
 
@@ -156,24 +151,25 @@ u64 lane_sum(vec x) {
   return static_cast<u64>(_mm_cvtsi128_si64(half)) + static_cast<u64>(_mm_extract_epi64(half, 1));
 }
 
-// Four rows of a (the last repeated where fewer are left) against row j of b.
-void four_dots(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
-  const u64* a[kRows];
-  for (std::size_t r = 0; r < kRows; ++r)
+// R rows of a (the last repeated where fewer are left) against row j of b.
+template <std::size_t R>
+void dots_of(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
+  const u64* a[R];
+  for (std::size_t r = 0; r < R; ++r)
     a[r] = t.a + static_cast<std::ptrdiff_t>(i + (r < rows ? r : rows - 1)) * t.a_row;
   const u64* b = t.b + static_cast<std::ptrdiff_t>(j) * t.b_row;
-  Sum sum[kRows];
+  Sum sum[R];
   std::size_t d = 0;
   for (; d + kLanes <= t.k; d += kLanes) {
     const vec column = load(b + d), swapped = swap(column);
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRows; ++r) sum[r].multiply_add(load(a[r] + d), column, swapped);
+    for (std::size_t r = 0; r < R; ++r) sum[r].multiply_add(load(a[r] + d), column, swapped);
   }
   if (d < t.k) {
     const vec mask = first(t.k - d);
     const vec column = _mm256_maskload_epi64(reinterpret_cast<const long long*>(b + d), mask), swapped = swap(column);
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t r = 0; r < R; ++r)
       sum[r].multiply_add(_mm256_maskload_epi64(reinterpret_cast<const long long*>(a[r] + d), mask), column, swapped);
   }
   for (std::size_t r = 0; r < rows; ++r) {
@@ -184,8 +180,10 @@ void four_dots(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
 }
 
 void dots(const Dots& t) {
-  for (std::size_t i = 0; i < t.m; i += kRows)
-    for (std::size_t j = 0; j < t.n; ++j) four_dots(t, i, t.m - i < kRows ? t.m - i : kRows, j);
+  const std::size_t step = t.one_by_one ? 1 : kRows;
+  for (std::size_t i = 0; i < t.m; i += step)
+    for (std::size_t j = 0; j < t.n; ++j)
+      t.one_by_one ? dots_of<1>(t, i, 1, j) : dots_of<kRows>(t, i, t.m - i < kRows ? t.m - i : kRows, j);
 }
 
 // ---- packing ------------------------------------------------------------------------------------------------------
@@ -194,7 +192,8 @@ void gather(u64* to, std::size_t width, const u64* const* rows, std::size_t dept
   for (std::size_t i = 0; i < width; i += kLanes) {
     std::size_t d = 0;
     for (; d + kLanes <= depth; d += kLanes) {
-      const vec x0 = load(rows[i] + d), x1 = load(rows[i + 1] + d), x2 = load(rows[i + 2] + d), x3 = load(rows[i + 3] + d);
+      const vec x0 = load(rows[i] + d), x1 = load(rows[i + 1] + d);
+      const vec x2 = load(rows[i + 2] + d), x3 = load(rows[i + 3] + d);
       const vec low01 = _mm256_unpacklo_epi64(x0, x1), high01 = _mm256_unpackhi_epi64(x0, x1);
       const vec low23 = _mm256_unpacklo_epi64(x2, x3), high23 = _mm256_unpackhi_epi64(x2, x3);
       u64* at = to + d * width + i;

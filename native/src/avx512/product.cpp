@@ -44,9 +44,8 @@ void tile_of(const Tile& t) {
   vec sum[R][V];
   const u64* a = t.a;
   const u64* b = t.b;
-  for (std::size_t s = 0; s < t.sink_count; ++s)  // the results arrive from far away while the sums are formed
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) _mm_prefetch(t.sinks[s].data + t.row_at[r] + t.column + v * kLanes, _MM_HINT_T0);
+  for (int r = 0; r < R; ++r)  // the results arrive from far away while the sums are formed
+    for (int v = 0; v < V; ++v) _mm_prefetch(t.sink.data + t.row_at[r] + v * kLanes, _MM_HINT_T0);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const vec row = spread(t.a_sums[r]);
@@ -65,16 +64,12 @@ void tile_of(const Tile& t) {
       for (int v = 0; v < V; ++v) sum[r][v] = add(sum[r][v], multiply(add(a_even, odd[v]), add(a_odd, even[v])));
     }
   }
-  for (std::size_t s = 0; s < t.sink_count; ++s) {
-    const Sink& sink = t.sinks[s];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      u64* out = sink.data + t.row_at[r] + t.column;
+  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v)
-        store(out + v * kLanes, sum[r][v], inside(t.cols, static_cast<std::size_t>(v)), sink.keep, sink.negate);
-    }
-  }
+    for (int v = 0; v < V; ++v)
+      store(t.sink.data + t.row_at[r] + v * kLanes, sum[r][v], inside(t.cols, static_cast<std::size_t>(v)), t.sink.keep,
+            t.sink.negate);
 }
 
 using TileFunction = void (*)(const Tile&);
@@ -182,7 +177,33 @@ vec transpose_add(const vec* x) {
   return add(_mm512_shuffle_i64x2(quad[0], quad[1], 0x88), _mm512_shuffle_i64x2(quad[0], quad[1], 0xdd));
 }
 
-constexpr std::size_t kShortRow = 256;
+// sum[c][r] = the products of row r of a and row c of b, lane by lane.
+template <int C, std::size_t Rows>
+void row_products(const u64* const* a, const u64* b, std::ptrdiff_t b_row, std::size_t depth, vec (*sum)[Rows]) {
+  vec s[C][Rows];
+#pragma GCC unroll 4
+  for (int c = 0; c < C; ++c)
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r) s[c][r] = _mm512_setzero_si512();
+  const auto step = [&](std::size_t d, __mmask8 mask) __attribute__((always_inline)) {
+    vec column[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) column[c] = _mm512_maskz_loadu_epi64(mask, b + c * b_row + d);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const vec row = _mm512_maskz_loadu_epi64(mask, a[r] + d);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) s[c][r] = add(s[c][r], multiply(row, column[c]));
+    }
+  };
+  std::size_t d = 0;
+  for (; d + kLanes <= depth; d += kLanes) step(d, 0xff);
+  if (d < depth) step(d, first(depth - d));
+#pragma GCC unroll 4
+  for (int c = 0; c < C; ++c)
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r) sum[c][r] = s[c][r];
+}
 
 // Eight rows of a (the last repeated where fewer are left) against C rows of b.
 template <int C>
@@ -191,28 +212,16 @@ void dots_of(const Dots& t, std::size_t i, std::size_t rows, std::size_t j) {
   for (std::size_t r = 0; r < kRows; ++r)
     a[r] = t.a + static_cast<std::ptrdiff_t>(i + (r < rows ? r : rows - 1)) * t.a_row;
   const u64* b = t.b + static_cast<std::ptrdiff_t>(j) * t.b_row;
-  // Short rows end before the processor notices a stream: fetch the rows of the next call.
-  const std::ptrdiff_t ahead = t.k <= kShortRow ? static_cast<std::ptrdiff_t>(kRows) * t.a_row * kBytes : 512;
   vec sum[C][kRows];
-#pragma GCC unroll 4
-  for (int c = 0; c < C; ++c)
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < kRows; ++r) sum[c][r] = _mm512_setzero_si512();
-  const auto step = [&](std::size_t d, __mmask8 mask) __attribute__((always_inline)) {
-    vec column[C];
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) column[c] = _mm512_maskz_loadu_epi64(mask, b + c * t.b_row + d);
-#pragma GCC unroll 8
+  if (!t.one_by_one) {
+    row_products<C, kRows>(a, b, t.b_row, t.k, sum);
+  } else {
     for (std::size_t r = 0; r < kRows; ++r) {
-      const vec row = _mm512_maskz_loadu_epi64(mask, a[r] + d);
-      _mm_prefetch(reinterpret_cast<const char*>(a[r] + d) + ahead, _MM_HINT_T0);
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) sum[c][r] = add(sum[c][r], multiply(row, column[c]));
+      vec one[C][1];
+      row_products<C, 1>(a + r, b, t.b_row, t.k, one);
+      for (int c = 0; c < C; ++c) sum[c][r] = one[c][0];
     }
-  };
-  std::size_t d = 0;
-  for (; d + kLanes <= t.k; d += kLanes) step(d, 0xff);
-  if (d < t.k) step(d, first(t.k - d));
+  }
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
     const vec result = transpose_add(sum[c]);

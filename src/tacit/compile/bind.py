@@ -17,6 +17,7 @@ from tacit.compile.program import Program, SlotType, Step
 from tacit.foundation.errors import UnsupportedOperation
 from tacit.primitive.mpc.form import Geometry
 from tacit.primitive.mpc.function import FUNCTIONS
+from tacit.primitive.mpc.function.operand import constant
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 
@@ -66,15 +67,13 @@ def prepared(array: Any, bits: int) -> Any:
     return np.where(beyond, np.where(np.isnan(array), 0.0, np.copysign(limit, array)), array)
 
 
-async def embed(k: Kernel, value: Value, declared: SlotType, bits: int) -> Value:
+def embed(k: Kernel, value: Value, declared: SlotType, bits: int) -> Value:
     """A public value as a secret of the declared kind; a secret as it is. Local."""
     if type(value) in {Fixed, Integer, Boolean}:
         return value
     array = prepared(np.asarray(value), bits)
     if declared.kind == "bool":
         return Boolean(k.public_bits(array))
-    from tacit.primitive.mpc.function.operand import constant
-
     if declared.kind == "int":
         return Integer(k.public(constant(array, None)))
     return Fixed(k.public(constant(array, bits)), bits)

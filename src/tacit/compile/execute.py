@@ -4,21 +4,20 @@ Local steps run at once, inside whichever coroutine produced their last operand.
 coroutine of its own, so that all steps that can run share rounds. The order in which steps start follows from the program
 alone, never from timing: it is the same at every party, which is what the driver's schedule rests on.
 
-`prepare` turns a program into a `Plan` once: calls bound, constants in place, consumers listed. A step then costs a few
-microseconds beside its own work.
+A step costs one to four microseconds beside its own work.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, final
 
 import numpy as np
 
-from tacit.compile.bind import bind, embed, prepared
-from tacit.compile.program import Program, SlotType
-from tacit.compile.serialize import digest
+from tacit.compile.bind import embed
+from tacit.compile.plan import DEFAULT_BITS, Node, Plan, prepare
+from tacit.compile.program import Program
 from tacit.foundation.errors import InputError
 from tacit.primitive.driver import Deferred
 from tacit.primitive.mpc.function import FUNCTIONS
@@ -26,10 +25,6 @@ from tacit.primitive.mpc.function.structure import move
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.value import Value
 from tacit.primitive.profile import Where
-
-DEFAULT_BITS = 18
-CACHED_PLANS = 64
-
 
 class Spawner(Protocol):
     """What the interpreter needs of a driver."""
@@ -43,90 +38,6 @@ class Observer(Protocol):
 
     def __call__(self, plan: Plan, slot: int, value: Value) -> None:
         """Take note of a slot's value."""
-
-
-@final
-class Node:
-    """One step of a plan."""
-
-    __slots__ = ("bodies", "function", "inputs", "line", "local", "name", "number", "outputs", "params", "several")
-
-    def __init__(
-        self, number: int, name: str, line: str, inputs: tuple[int, ...], outputs: tuple[int, ...], *, local: bool
-    ) -> None:
-        self.number = number
-        self.name = name
-        self.line = line
-        self.inputs = inputs
-        self.outputs = outputs
-        self.several = len(outputs) != 1
-        self.local = local
-        self.function: Any = None
-        self.params: dict[str, Any] = {}
-        self.bodies: tuple[Plan, ...] = ()
-
-
-@final
-class Plan:
-    """A program compiled for a number of fraction bits; immutable, shared by all runs and all parties of a process."""
-
-    __slots__ = ("bits", "consumers", "inputs", "missing", "nodes", "outputs", "program", "start", "template", "uses")
-
-    def __init__(self, program: Program, bits: int) -> None:
-        self.program = program
-        self.bits = bits
-        self.inputs = program.inputs
-        self.outputs = program.outputs
-        self.template: list[Any] = [None] * len(program.slots)
-        for slot, array in program.constants.items():
-            self.template[slot] = prepared(array, bits)
-        written = {slot for step in program.steps for slot in step.outputs}
-        raised = raised_slots(program)
-        consumers: list[list[Node]] = [[] for _ in program.slots]
-        self.missing: list[int] = []
-        self.start: list[Node] = []
-        self.nodes: list[Node] = []
-        for number, step in enumerate(program.steps):
-            node = Node(number, step.name, step.line, step.inputs, step.outputs, local=False)
-            waits = {slot for slot in step.inputs if slot in written}
-            if step.bodies:
-                node.several = True
-                node.bodies = tuple(Plan(body, bits) for body in step.bodies)
-                node.function = _CONTROL[step.name]
-                node.params = dict(step.params)
-            else:
-                bound = bind(step, program.slots, program.constants, raised, bits)
-                node.function, node.params, node.local = bound.function, dict(bound.params), bound.local
-            for slot in waits:
-                consumers[slot].append(node)
-            self.missing.append(len(waits))
-            self.nodes.append(node)
-            if not waits:
-                self.start.append(node)
-        self.consumers = tuple(tuple(nodes) for nodes in consumers)
-        self.uses = program.uses()
-        for slot in program.constants:
-            self.uses[slot] = 1 << 60  # never freed
-
-    def type_of(self, slot: int) -> SlotType:
-        """The declared type of a slot."""
-        return self.program.slots[slot]
-
-
-_PLANS: OrderedDict[tuple[str, int], Plan] = OrderedDict()
-
-
-def prepare(program: Program, bits: int = DEFAULT_BITS) -> Plan:
-    """The plan of a program, cached by its digest."""
-    key = (digest(program), bits)
-    plan = _PLANS.get(key)
-    if plan is None:
-        plan = _PLANS[key] = Plan(program, bits)
-        if len(_PLANS) > CACHED_PLANS:
-            _PLANS.popitem(last=False)
-    else:
-        _PLANS.move_to_end(key)
-    return plan
 
 
 async def execute(
@@ -144,24 +55,34 @@ async def execute(
     for slot, value in zip(plan.inputs, inputs, strict=True):
         if tuple(value.shape) != plan.type_of(slot).shape:
             raise InputError(f"an input of shape {value.shape} was given where {plan.type_of(slot)} is needed")
-    return await _Run(k, driver, plan, observer).outputs(inputs)
+    return await Run(k, driver, plan, observer).outputs(inputs)
 
 
 @final
-class _Run:
-    """One execution of a plan, or of a loop body once."""
+class Run:
+    """One execution of a plan, or of one iteration of a loop."""
 
-    __slots__ = ("driver", "k", "missing", "observer", "plan", "spawned", "uses", "values")
+    __slots__ = ("driver", "k", "left", "loop", "missing", "number", "observer", "plan", "spawned", "uses", "values")
 
-    def __init__(self, k: Kernel, driver: Spawner, plan: Plan, observer: Observer | None) -> None:
+    def __init__(
+        self, k: Kernel, driver: Spawner, plan: Plan, observer: Observer | None, loop: Loop | None = None, number: int = 0
+    ) -> None:
         self.k = k
         self.driver = driver
         self.plan = plan
         self.observer = observer
         self.values = plan.template.copy()
-        self.missing = plan.missing.copy()
         self.uses = plan.uses.copy()
-        self.spawned: list[Deferred] = []
+        self.loop = loop
+        self.number = number
+        if loop is None:
+            self.missing = plan.missing.copy()
+            self.spawned: deque[Deferred] = deque()
+            self.left = 0
+        else:
+            self.missing = plan.awaited.copy()
+            self.spawned = loop.spawned
+            self.left = len(plan.nodes) + len(plan.inputs)
 
     async def outputs(self, inputs: Sequence[Value]) -> list[Value]:
         """Run to the end."""
@@ -169,19 +90,11 @@ class _Run:
         for slot, value in zip(plan.inputs, inputs, strict=True):
             values[slot] = value
         if plan.start:
-            self._advance(list(plan.start))
-        spawned = self.spawned
-        last = None
-        for deferred in spawned:  # grows while it is walked
-            if not deferred.done:
-                await deferred
-            if last is None or deferred.generation > last.generation:
-                last = deferred
-        if last is not None:
-            await last  # whatever follows comes after the last round
+            self.advance(list(plan.start))
+        await all_done(self.spawned)
         return [values[slot] for slot in plan.outputs]
 
-    def _advance(self, ready: list[Node]) -> None:
+    def advance(self, ready: list[Node]) -> None:
         """Run all local nodes that can run, and start all others that can."""
         k, values = self.k, self.values
         for node in ready:  # grows while it is walked
@@ -197,22 +110,35 @@ class _Run:
                 where = Where(node.number, node.name, node.line)
                 self.spawned.append(self.driver.spawn(self._interact(node), where))
 
+    def provide(self, slot: int, value: Value) -> list[Node]:
+        """Set an input of a loop's iteration; the nodes that became ready."""
+        assert self.loop is not None
+        self.values[slot] = value
+        ready: list[Node] = []
+        self._wake(slot, ready)
+        if slot in self.loop.sinks:
+            self.loop.hand(self.number, slot, value)
+        self._count()
+        return ready
+
     async def _interact(self, node: Node) -> None:
         values = self.values
         arguments = [values[slot] for slot in node.inputs]
         if node.bodies:
-            result = await node.function(self, node, arguments)
+            result = await _CONTROL[node.name](self, node, arguments)
         else:
             result = await node.function(self.k, *arguments, **node.params)
         del arguments
         ready: list[Node] = []
         self._written(node, result, ready)
         if ready:
-            self._advance(ready)
+            self.advance(ready)
+        if self.loop is not None:
+            self.loop.drain()
 
     def _written(self, node: Node, result: Any, ready: list[Node]) -> None:
         """Store results, free what nobody reads any more, and add the nodes that became ready."""
-        values, uses, missing, consumers = self.values, self.uses, self.missing, self.plan.consumers
+        values, uses, loop = self.values, self.uses, self.loop
         for slot in node.inputs:
             uses[slot] -= 1
             if not uses[slot]:
@@ -222,44 +148,148 @@ class _Run:
                 self.observer(self.plan, slot, value)
             if uses[slot]:
                 values[slot] = value
-            for consumer in consumers[slot]:
-                number = consumer.number
-                missing[number] -= 1
-                if not missing[number]:
-                    ready.append(consumer)
+            self._wake(slot, ready)
+            if loop is not None and slot in loop.sinks:
+                loop.hand(self.number, slot, value)
+        if loop is not None:
+            self._count()
+
+    def _wake(self, slot: int, ready: list[Node]) -> None:
+        missing = self.missing
+        for consumer in self.plan.consumers[slot]:
+            number = consumer.number
+            missing[number] -= 1
+            if not missing[number]:
+                ready.append(consumer)
+
+    def _count(self) -> None:
+        self.left -= 1
+        if not self.left:
+            assert self.loop is not None
+            self.loop.finished(self)
 
 
-async def _scan(run: _Run, node: Node, arguments: list[Value]) -> list[Value]:
-    """The body once for each row; carries stay in place, rows of results are stacked."""
-    k, driver, body = run.k, run.driver, node.bodies[0]
-    p = node.params
-    first, second = p["consts"], p["consts"] + p["carry"]
-    bits = body.bits
-    types = [body.type_of(slot) for slot in body.inputs[first:second]]
-    consts, rows = arguments[:first], arguments[second:]
-    carry = [await embed(k, value, t, bits) for value, t in zip(arguments[first:second], types, strict=True)]
-    length, count = p["length"], p["carry"]
-    order = range(length - 1, -1, -1) if p["reverse"] else range(length)
-    ys: list[list[Value]] = [[] for _ in body.outputs[count:]]
-    for i in order:
-        row = [move(k, _Row(i), value) for value in rows]
-        results = await _Run(k, driver, body, run.observer).outputs([*consts, *carry, *row])
-        carry = [await embed(k, value, t, bits) for value, t in zip(results[:count], types, strict=True)]
-        for column, value in zip(ys, results[count:], strict=True):
-            column.append(value)
-    if p["reverse"]:
-        for column in ys:
-            column.reverse()
-    return [*carry, *[await FUNCTIONS["stack"](k, *column, axis=0) for column in ys]]
+async def all_done(spawned: deque[Deferred]) -> None:
+    """Wait until everything spawned is done, also what is added meanwhile; what follows comes after the last round."""
+    last = None
+    while spawned:
+        deferred = spawned.popleft()
+        if not deferred.done:
+            await deferred
+        if last is None or deferred.generation > last.generation:
+            last = deferred
+    if last is not None:
+        await last
 
 
-async def _switch(run: _Run, node: Node, arguments: list[Value]) -> list[Value]:
+# --- control --------------------------------------------------------------------------------------------------------
+
+
+async def _switch(run: Run, node: Node, arguments: list[Value]) -> list[Value]:
     """The body that a public index names, clamped to those there are."""
     index = int(np.asarray(arguments[0]))
     body = node.bodies[min(max(index, 0), len(node.bodies) - 1)]
     types = [run.plan.type_of(slot) for slot in node.outputs]
-    results = await _Run(run.k, run.driver, body, run.observer).outputs(arguments[1:])
-    return [await embed(run.k, value, t, body.bits) for value, t in zip(results, types, strict=True)]
+    results = await Run(run.k, run.driver, body, run.observer).outputs(arguments[1:])
+    return [embed(run.k, value, t, body.bits) for value, t in zip(results, types, strict=True)]
+
+
+async def _scan(run: Run, node: Node, arguments: list[Value]) -> list[Value]:
+    """The body once for each row; carries go on as they come, rows of results are stacked."""
+    return await Loop(run, node, arguments).outputs()
+
+
+@final
+class Loop:
+    """A loop whose iterations overlap: a step starts once its own operands are there, whatever else its iteration awaits.
+
+    What depends on a row alone is computed ahead, and what only feeds stacked results (a loss that is recorded) keeps no
+    later iteration waiting: a loop's rounds are those of its carries.
+    """
+
+    def __init__(self, run: Run, node: Node, arguments: list[Value]) -> None:
+        p = node.params
+        first, second = p["consts"], p["consts"] + p["carry"]
+        self.body = node.bodies[0]
+        self.spawned: deque[Deferred] = deque()
+        self.sinks: dict[int, list[int]] = {}
+        """Body slots that become carries of the next iteration: the carries' numbers."""
+        for number, slot in enumerate(self.body.outputs[: p["carry"]]):
+            self.sinks.setdefault(slot, []).append(number)
+        self._run = run
+        self._length: int = p["length"]
+        self._reverse: bool = p["reverse"]
+        self._consts = arguments[:first]
+        self._initial = arguments[first:second]
+        self._rows = arguments[second:]
+        self._entries = self.body.inputs[first:second]
+        self._live: dict[int, Run] = {}
+        self._early: dict[int, list[tuple[int, Value]]] = {}
+        self._handed: deque[tuple[Run, list[Node]]] = deque()
+        self._results: list[list[Value]] = [[] for _ in range(self._length)]
+        self._begun = 0
+        self._due = min(AHEAD, self._length)
+
+    async def outputs(self) -> list[Value]:
+        """Run all iterations; final carries, then stacked results."""
+        self._early[0] = list(enumerate(self._initial))
+        self.drain()
+        await all_done(self.spawned)
+        carries = len(self._entries)
+        final = [self._embedded(n, value) for n, value in enumerate(self._results[-1][:carries])]
+        columns = list(zip(*(row[carries:] for row in self._results), strict=True))
+        if self._reverse:
+            columns = [column[::-1] for column in columns]
+        return [*final, *[await FUNCTIONS["stack"](self._run.k, *column, axis=0) for column in columns]]
+
+    def hand(self, number: int, slot: int, value: Value) -> None:
+        """A carry of iteration `number` is known: give it to the next one."""
+        if number + 1 == self._length:
+            return
+        following = self._live.get(number + 1)
+        for carry in self.sinks[slot]:
+            if following is None:
+                self._early.setdefault(number + 1, []).append((carry, value))
+            else:
+                self._handed.append((following, following.provide(self._entries[carry], self._embedded(carry, value))))
+
+    def finished(self, run: Run) -> None:
+        """An iteration is over: keep its results, begin another."""
+        self._results[run.number] = [run.values[slot] for slot in self.body.outputs]
+        del self._live[run.number]
+        self._due += self._begun + self._due < self._length
+
+    def drain(self) -> None:
+        """Go on with the iterations that were handed something, and begin those that may begin."""
+        handed = self._handed
+        while handed or self._due:
+            if handed:
+                run, ready = handed.popleft()
+                run.advance(ready)
+            else:
+                self._due -= 1
+                self._begin()
+
+    def _begin(self) -> None:
+        number = self._begun
+        self._begun += 1
+        k, body = self._run.k, self.body
+        run = self._live[number] = Run(k, self._run.driver, body, self._run.observer, self, number)
+        row = _Row(self._length - 1 - number if self._reverse else number)
+        rows = [move(k, row, value) for value in self._rows]
+        first, second = len(self._consts), len(self._consts) + len(self._entries)
+        given = [*zip(body.inputs[:first], self._consts, strict=True), *zip(body.inputs[second:], rows, strict=True)]
+        self._handed.append((run, list(body.free)))
+        for slot, value in given:
+            self._handed.append((run, run.provide(slot, value)))
+        for carry, value in self._early.pop(number, ()):
+            self._handed.append((run, run.provide(self._entries[carry], self._embedded(carry, value))))
+        for slot in self.sinks:
+            if slot in body.program.constants:
+                self.hand(number, slot, run.values[slot])
+
+    def _embedded(self, carry: int, value: Value) -> Value:
+        return embed(self._run.k, value, self.body.type_of(self._entries[carry]), self.body.bits)
 
 
 class _Row:
@@ -274,18 +304,8 @@ class _Row:
         return s[self.i]
 
 
-def raised_slots(program: Program) -> set[int]:
-    """The slots whose values carry more fraction bits than the session's: products kept untruncated, and what moves them."""
-    raised: set[int] = set()
-    for step in program.steps:
-        if step.params.get("keep"):
-            raised.update(step.outputs)
-        elif step.name in _KEEPS_SCALE and any(slot in raised for slot in step.inputs):
-            raised.update(step.outputs)
-    return raised
-
-
-_KEEPS_SCALE = frozenset(
-    {"add", "sub", "neg", "sum", "reshape", "transpose", "broadcast", "slice", "reverse", "take", "pad", "concatenate"}
-)
+AHEAD = 3
+"""Iterations of a loop that may be under way at once."""
 _CONTROL = {"scan": _scan, "switch": _switch}
+
+__all__ = ["DEFAULT_BITS", "Observer", "Plan", "Spawner", "execute", "prepare"]

@@ -12,34 +12,45 @@ schedule by suspending where the others do. Rounds are counted as the length of 
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tacit.foundation.errors import LinkError, PeerStalled, ProtocolError, TacitError
+from tacit.foundation.errors import (
+    LinkError,
+    PeerAborted,
+    PeerStalled,
+    ProtocolError,
+    ProtocolMismatch,
+    TacitError,
+    UnknownParty,
+)
 from tacit.primitive.channel import Channel
 from tacit.primitive.profile import Profile, Where
 
 T = TypeVar("T")
 
 MAX_OPERATIONS = 2**32
+REASON_CHARACTERS = 500
+HOLD_SECONDS = 0.0005
 
 
 class Exchange:
     """One awaited exchange: what is still to arrive, and for which operation."""
 
-    __slots__ = ("generation", "operation", "pending", "received", "task")
+    __slots__ = ("generation", "operation", "pending", "received", "wave")
 
     def __init__(self, operation: int) -> None:
         self.operation = operation
         self.pending: list[tuple[Channel, np.ndarray]] = []
         self.received: list[np.ndarray] = []
-        self.task: Task | None = None
         self.generation = 0
+        self.wave = 0
 
     def __await__(self) -> Generator[Any, Any, list[np.ndarray]]:
         yield self
@@ -111,31 +122,52 @@ class Task:
 
 
 class Driver:
-    """Steps the coroutines of one party. Lives as long as the session, so that numbers never repeat."""
+    """Steps the coroutines of one party. Lives as long as the session, so that numbers never repeat.
 
-    def __init__(self, me: str, channels: Mapping[str, Channel], *, deadline: float = 120.0) -> None:
+    An error in any coroutine ends the program as a whole: no coroutine can catch what happens in another, every peer is
+    told, and every coroutine is closed.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        channels: Mapping[str, Channel],
+        *,
+        deadline: float = 120.0,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self.me = me
         self.channels = dict(channels)
         self.deadline = deadline
+        self.entropy = entropy  # where keys come from: the operating system, or a transcript that is replayed
         self.profile = Profile()
         self.operation = 0
         self._ready: deque[tuple[Task, Any]] = deque()
-        self._waiting: deque[Exchange] = deque()
+        self._waiting: deque[tuple[Exchange, Task]] = deque()
+        self._live: set[Task] = set()
         self._running: Task | None = None
-        self._main: Task | None = None
+        self._over = Deferred()
         self._base = 0
+        self._wave = 0  # how often everything posted was sent
+        self._sent = 0.0  # when
 
     # --- what protocol code calls -------------------------------------------------------------------------------
 
     def exchange(
-        self, sends: Iterable[tuple[str, np.ndarray]], receives: Iterable[tuple[str, np.ndarray]], *, silent: bool = False
+        self,
+        sends: Iterable[tuple[str, np.ndarray]],
+        receives: Iterable[tuple[str, np.ndarray]],
+        *,
+        silent: bool = False,
     ) -> Exchange:
         """Post `sends` now; awaiting the result suspends until every buffer of `receives` is filled.
 
         Every party of the session must call this at the same point of the program, with empty lists if it neither
         sends nor receives there: suspending alike is what keeps the schedules equal. `silent` marks a point where no
         party talks (it then costs no round).
-        Arrays are one-dimensional and contiguous; returns the filled `receives` in order.
+        Arrays are one-dimensional and contiguous; what is sent must not change before the program ends. Returns the filled
+        `receives` in order.
+        Raises: UnknownParty for a peer that this party has no channel to; what `Channel.post` raises.
         """
         task = self._running
         if task is None:
@@ -145,15 +177,21 @@ class Driver:
             raise ProtocolError("this session has used its 2**32 operations. Start a new session.")
         self.operation = operation + 1
         request = Exchange(operation)
+        request.wave = self._wave
         task.where.operation = operation
-        for peer, array in sends:
-            self.channels[peer].post(operation, array.data)
-            self.profile.sent(task.where, peer, array.nbytes)
-        for peer, array in receives:
-            request.pending.append((self.channels[peer], array))
-            request.received.append(array)
+        channels = self.channels
+        try:
+            for peer, array in sends:
+                channels[peer].post(operation, array.data)
+                self.profile.sent(task.where, peer, array.nbytes)
+            for peer, array in receives:
+                request.pending.append((channels[peer], array))
+                request.received.append(array)
+        except KeyError:
+            raise UnknownParty(
+                f"{self.me} has no channel to {peer!r}; there are {', '.join(channels)}", peer=peer
+            ) from None
         request.generation = task.generation + (not silent)
-        request.task = task
         return request
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where) -> Deferred:
@@ -161,20 +199,22 @@ class Driver:
         parent = self._running
         task = Task(coroutine, where, self._base if parent is None else parent.generation)
         task.deferred = Deferred()
+        self._live.add(task)
         self._ready.append((task, None))
         return task.deferred
 
     def resolve(self, deferred: Deferred, value: Any) -> None:
         """Give a deferred value that the running coroutine made itself; whoever awaits it goes on."""
-        assert self._running is not None
-        self._resolve(deferred, value, self._running.generation)
+        self._resolve(deferred, value, self._base if self._running is None else self._running.generation)
 
     @contextmanager
     def detour(self) -> Iterator[None]:
         """Run something that not all parties take part in: operation numbers go back to where the others still are."""
         operation = self.operation
-        yield
-        self.operation = operation
+        try:
+            yield
+        finally:
+            self.operation = operation
 
     # --- what a session calls -----------------------------------------------------------------------------------
 
@@ -191,61 +231,49 @@ class Driver:
 
     def start(self, coroutine: Coroutine[Any, Any, Any], where: Where | None = None) -> None:
         """Begin a program without running it; `advance` then steps it."""
+        if self._live:
+            coroutine.close()
+            raise RuntimeError("a driver runs one program at a time: use gather or spawn inside of it")
         self._base = self.profile.rounds
-        self._main = Task(coroutine, where or Where(0, "program"), self._base)
-        self._main.deferred = Deferred()
-        self._ready.append((self._main, None))
+        self._over = self.spawn(coroutine, where or Where(0, "program"))
 
     def advance(self, *, block: bool = False) -> bool:
         """Step until the program is over (True) or nothing can run (False; never when `block`)."""
-        main = self._main
-        assert main is not None
-        assert main.deferred is not None
         try:
-            return self._advance(main.deferred, block=block)
+            return self._advance(block=block)
         except BaseException as error:
-            self._fail(error)
-            raise
+            told = self._fail(error)
+            if told is error:
+                raise
+            raise told from error
 
     def result(self) -> Any:
         """The value of the finished program."""
-        assert self._main is not None
-        assert self._main.deferred is not None
-        return self._main.deferred.value
+        return self._over.value
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
-    def _advance(self, over: Deferred, *, block: bool) -> bool:
+    def _advance(self, *, block: bool) -> bool:
         ready, waiting = self._ready, self._waiting
         while True:
             while ready:
                 self._step(*ready.popleft())
-            if over.done and not waiting:
-                self._flush()
-                return True
             if not waiting:
-                raise RuntimeError("the program waits for a value that nothing produces")
-            request = waiting[0]
-            while request.pending:
-                channel, array = request.pending[0]
-                if channel.take(request.operation, array.data):
-                    request.pending.pop(0)
-                    continue
-                self._flush()
-                if channel.take(request.operation, array.data):
-                    request.pending.pop(0)
-                    continue
-                if not block:
+                self._end()
+                return True
+            request, task = waiting[0]
+            try:
+                if request.wave == self._wave:
+                    self._send_wave(request)
+                if request.pending and not self._receive(request, block=block):
                     return False
-                self._running = request.task
-                self._block(channel, request.operation, array)
-                request.pending.pop(0)
+            except BaseException:
+                self._running = task  # the error belongs to the operation that waited
+                task.where.operation = request.operation
+                raise
             waiting.popleft()
-            task = request.task
-            assert task is not None
-            task.generation = request.generation
-            if request.generation > self.profile.rounds:
-                self.profile.rounds = request.generation
+            task.generation = max(task.generation, request.generation)
+            self.profile.rounds = max(self.profile.rounds, request.generation)
             ready.append((task, None))
 
     def _step(self, task: Task, value: Any) -> None:
@@ -263,7 +291,7 @@ class Driver:
             profile.spent(task.where, time.perf_counter() - began)
         kind = type(request)
         if kind is Exchange:
-            self._waiting.append(request)
+            self._waiting.append((request, task))
         elif kind is _Gather:
             self._fan_out(task, request.coroutines)
         elif kind is _Inherit:
@@ -273,6 +301,29 @@ class Driver:
             request.waiters.append(task)
         else:
             raise TypeError(f"a protocol awaited a {kind.__name__}; only exchanges, gather and deferred values can be")
+
+    def _send_wave(self, request: Exchange) -> None:
+        """Send what was posted since everything was sent last: all coroutines that could run have run since.
+
+        A party that needs an answer sends at once, before it computes on, so that its peers compute meanwhile. One that
+        needs none (a dealer runs ahead of those it deals to) holds its messages for a moment, so that a frame has many.
+        """
+        if request.pending or time.perf_counter() - self._sent > HOLD_SECONDS:
+            self._flush()
+
+    def _receive(self, request: Exchange, *, block: bool) -> bool:
+        """Fill what is pending, in order; flush before waiting, because the peer may be waiting for us."""
+        pending, operation = request.pending, request.operation
+        while pending:
+            channel, array = pending[0]
+            if not channel.take(operation, array.data):
+                self._flush()
+                if not channel.take(operation, array.data):
+                    if not block:
+                        return False
+                    self._wait(channel, operation, array)
+            pending.pop(0)
+        return True
 
     def _fan_out(self, parent: Task, coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
         parent.results = [None] * len(coroutines)
@@ -284,9 +335,11 @@ class Driver:
             child = Task(coroutine, parent.where, generation)
             child.parent = parent
             child.slot = slot
+            self._live.add(child)
             self._ready.append((child, None))
 
     def _finish(self, task: Task, value: Any) -> None:
+        self._live.remove(task)
         parent = task.parent
         if parent is not None:
             parent.results[task.slot] = value
@@ -295,9 +348,8 @@ class Driver:
             if not parent.missing:
                 self._ready.append((parent, parent.results))
             return
-        deferred = task.deferred
-        assert deferred is not None
-        self._resolve(deferred, value, task.generation)
+        if task.deferred is not None:
+            self._resolve(task.deferred, value, task.generation)
 
     def _resolve(self, deferred: Deferred, value: Any, generation: int) -> None:
         deferred.value = value
@@ -307,53 +359,83 @@ class Driver:
             waiter.generation = max(waiter.generation, generation)
             self._ready.append((waiter, None))
 
+    def _end(self) -> None:
+        """Nothing waits for a peer any more: every coroutine must have returned."""
+        if self._live:
+            names = ", ".join(sorted({task.where.name for task in self._live}))
+            raise RuntimeError(f"{self.me} waits in {names} for a value that nothing produces")
+        self._running = None
+        self._flush()
+
     # --- waiting and failing ------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
+        self._wave += 1
+        self._sent = time.perf_counter()
         for channel in self.channels.values():
             channel.flush()
 
-    def _block(self, channel: Channel, operation: int, array: np.ndarray) -> None:
-        """Wait until `array` is filled. Flushes first: the peer may be waiting for us."""
-        self._flush()
+    def _wait(self, channel: Channel, operation: int, array: np.ndarray) -> None:
+        """Wait until `array` is filled, at most until the deadline."""
         began = time.perf_counter()
         limit = began + self.deadline
-        while not channel.take(operation, array.data):
+        while True:
             left = limit - time.perf_counter()
             if left <= 0:
-                raise PeerStalled(f"{self.me} waited {self.deadline:g} s for {channel.peer}")
+                raise PeerStalled(
+                    f"{self.me} waited {self.deadline:g} s for {channel.peer}", peer=channel.peer, operation=operation
+                )
             channel.wait(left)
+            if channel.take(operation, array.data):
+                break
         self.profile.waited += time.perf_counter() - began
 
-    def _fail(self, error: BaseException) -> None:
-        """Tell every peer, drop all coroutines, and let the error name the place. Never reveals a value."""
+    def _fail(self, error: BaseException) -> BaseException:
+        """Tell every peer, drop all coroutines, and return the error with the place in it.
+
+        Peers learn the kind of the error and the operation, which are public. The message travels only where it speaks of
+        links and programs alone: any other may quote an input of this party's own.
+        """
+        if isinstance(error, PeerAborted) and f" stopped: {ProtocolMismatch.__name__}" in str(error):
+            # The peer saw first that the programs differ: that is what happened to this party too.
+            error = ProtocolMismatch(str(error), peer=error.peer, operation=error.operation)
         where = self._running.where if self._running is not None else None
-        if where is not None and isinstance(error, TacitError):
-            error.args = (f"{error} [{self.me}, {where}]", *error.args[1:])
-        reason = f"{type(error).__name__}: {error}" if isinstance(error, TacitError) else type(error).__name__
+        reason = type(error).__name__
+        if isinstance(error, (LinkError, ProtocolMismatch)):
+            reason = f"{reason}: {error}"
+        if where is not None:
+            reason = f"{reason} [{self.me}, {where}]"
+            if isinstance(error, TacitError):
+                error.args = (f"{error} [{self.me}, {where}]", *error.args[1:])
         for channel in self.channels.values():
-            try:
-                channel.abort(reason[:500])
-            except (LinkError, OSError):
-                continue
+            with suppress(LinkError, OSError):
+                channel.abort(reason[:REASON_CHARACTERS])
         self.drop()
+        return error
 
     def drop(self) -> None:
-        """Give up every coroutine."""
-        for task, _ in self._ready:
-            task.coroutine.close()
-        for request in self._waiting:
-            if request.task is not None:
-                request.task.coroutine.close()
+        """Give up every coroutine. Idempotent."""
         self._ready.clear()
         self._waiting.clear()
         self._running = None
+        live, self._live = self._live, set()
+        for task in live:
+            with suppress(Exception):  # what a coroutine does on its way out must not hide why it was ended
+                task.coroutine.close()
+
+    def waits(self) -> str:
+        """What this party waits for, in words; empty when it does not."""
+        if not self._waiting or not self._waiting[0][0].pending:
+            return ""
+        request, task = self._waiting[0]
+        task.where.operation = request.operation
+        return f"{self.me} waits for {request.pending[0][0].peer} at {task.where}"
 
 
 def run_together(*pairs: tuple[Driver, Coroutine[Any, Any, Any]]) -> list[Any]:
     """Run one program at several parties in this thread, over memory channels; their results in order.
 
-    Errors: a party's error is raised as it comes; a set of parties that all wait is a ProtocolError.
+    Errors: a party's error is raised as it comes; a set of parties that all wait is a ProtocolMismatch.
     """
     for driver, coroutine in pairs:
         driver.start(coroutine)
@@ -363,13 +445,18 @@ def run_together(*pairs: tuple[Driver, Coroutine[Any, Any, Any]]) -> list[Any]:
             before = _progress(left)
             still = [driver for driver in left if not driver.advance()]
             if still == left and _progress(left) == before:
-                raise ProtocolError("all parties wait for each other; the programs differ")
+                _give_up(left)
             left = still
     except BaseException:
         for driver, _ in pairs:
             driver.drop()
         raise
     return [driver.result() for driver, _ in pairs]
+
+
+def _give_up(drivers: Sequence[Driver]) -> None:
+    waits = "; ".join(words for driver in drivers if (words := driver.waits()))
+    raise ProtocolMismatch(f"the programs differ: {waits}, and nothing is on its way")
 
 
 def _progress(drivers: Sequence[Driver]) -> list[tuple[int, int]]:

@@ -194,6 +194,11 @@ class NativeLocal:
         """[count, words] planes to packed bits in element order: bit i of element e at index e * count + i."""
         count = planes.shape[0]
         elements = self.from_planes(planes, size)
+        if count in (8, 16, 32, 64):  # whole elements of a NumPy type are in place already
+            words = np.zeros(words_for(count * size), U64)
+            kind = np.dtype(f"u{count // 8}")
+            words.view(kind)[:size] = elements.astype(kind, copy=False)
+            return words
         bits = np.unpackbits(elements.view(np.uint8).reshape(size, 8), axis=1, count=count, bitorder="little")
         return self.pack(bits)
 

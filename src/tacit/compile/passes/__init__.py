@@ -25,6 +25,7 @@ PASSES: tuple[Pass, ...] = (
     share,
     recognise,
     strengthen,
+    drop_dead,
     contract,
     hoist,
     commute_pooling,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -59,7 +58,7 @@ async def agree(driver: Driver, names: Sequence[str], label: str) -> dict[str, P
     """
     me = driver.me
     peers = [name for name in names if name != me]
-    mine = {peer: np.frombuffer(secrets.token_bytes(SEED_BYTES), np.uint8).copy() for peer in peers}
+    mine = {peer: np.frombuffer(driver.entropy(SEED_BYTES), np.uint8).copy() for peer in peers}
     theirs = {peer: np.empty(SEED_BYTES, np.uint8) for peer in peers}
     await driver.exchange([(p, mine[p]) for p in peers], [(p, theirs[p]) for p in peers])
     prgs = {}

@@ -17,9 +17,9 @@ that is within the stated error, and no party has to reproduce what another comp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, factorial, ldexp, log2, pi
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ Reals = NDArray[np.float64]
 RING_BITS = 64
 ROOM = 61
 """The sum of products stays below 2**61, half of what a truncation takes."""
-BLOCK = 4096
+BLOCK = 8192
 """Elements of one pass: few enough for the scratch rows to stay in the first cache levels."""
 
 _MAGIC = 1.5 * 2.0**52
@@ -57,15 +57,23 @@ class TrigonometricSeries(Separable):
     peak: float
     """The largest |value| that must not wrap."""
     slope: float = 0.0
+    split: tuple[int, int] = field(init=False)
+    """Fraction bits of the visible and of the hidden factors."""
+    rate: int = field(init=False)
+    """The linear part's factor on the ring."""
 
     def __post_init__(self) -> None:
         room = ROOM - ceil(log2(self.peak))
         weight = sum(map(abs, self.cosines + self.sines))
         visible = min(room // 2 + max(0, round(log2(weight) / 2)), 44)
-        object.__setattr__(self, "split", (visible, room - visible))
-        object.__setattr__(self, "scale", room - self.bits)
-        object.__setattr__(self, "terms", 2 * len(self.cosines) + (2 if self.slope else 0))
-        object.__setattr__(self, "_rate", round(ldexp(self.slope, room)) % 2**RING_BITS)
+        found = {
+            "split": (visible, room - visible),
+            "rate": round(ldexp(self.slope, room)) % 2**RING_BITS,
+            "scale": room - self.bits,
+            "terms": 2 * len(self.cosines) + (2 if self.slope else 0),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     def left(self, u: Ring) -> Ring:
         """sin(h_k a) and cos(h_k a) for each k, and u itself for the linear part."""
@@ -77,67 +85,62 @@ class TrigonometricSeries(Separable):
 
     def _left(self, u: Ring, rows: Reals) -> None:
         count = 2 * len(self.cosines)
-        visible, _ = self.split  # type: ignore[attr-defined]
+        visible, _ = self.split
         self._harmonics(u, rows[:count], ldexp(1.0, visible))
         _to_ring(rows[:count])
         if self.slope:
             words = rows[count:].view(np.uint64)
-            np.multiply(u, np.uint64(self._rate), out=words[0])  # type: ignore[attr-defined]
+            np.multiply(u, np.uint64(self.rate), out=words[0])
             words[1] = 1
 
     def _right(self, v: Ring, rows: Reals) -> None:
+        # sin(h a) meets c sin(h b) + s cos(h b); cos(h a) meets c cos(h b) - s sin(h b).
         count = 2 * len(self.cosines)
-        _, hidden = self.split  # type: ignore[attr-defined]
-        self._harmonics(v, rows[:count], ldexp(1.0, hidden))
-        first, second = np.empty((2, v.size))
-        for k, (c, s) in enumerate(zip(self.cosines, self.sines, strict=True)):
-            # sin(h a) meets c sin(h b) + s cos(h b); cos(h a) meets c cos(h b) - s sin(h b).
-            sine, cosine = rows[2 * k], rows[2 * k + 1]
-            if c == 0.0:
-                np.multiply(sine, -s, out=first)
-                np.multiply(cosine, s, out=sine)
-                cosine[:] = first
-            elif s == 0.0:
-                np.multiply(sine, c, out=sine)
-                np.multiply(cosine, c, out=cosine)
-            else:
-                np.multiply(sine, s, out=first)
-                np.multiply(cosine, s, out=second)
-                np.multiply(sine, c, out=sine)
-                np.add(sine, second, out=sine)
-                np.multiply(cosine, c, out=cosine)
-                np.subtract(cosine, first, out=cosine)
-        _to_ring(rows[:count])
+        _, hidden = self.split
+        odd = not any(self.cosines)
+        waves = rows[:count]
+        self._harmonics(v, waves, ldexp(1.0, hidden), swapped=odd)
+        signed = np.outer(self.sines, (1.0, -1.0)).reshape(count, 1)
+        if odd:
+            np.multiply(waves, signed, out=waves)
+        else:
+            crossed = waves.reshape(-1, 2, v.size)[:, ::-1].reshape(count, v.size) if any(self.sines) else None
+            np.multiply(waves, np.repeat(self.cosines, 2).reshape(count, 1), out=waves)
+            if crossed is not None:
+                np.multiply(crossed, signed, out=crossed)
+                np.add(waves, crossed, out=waves)
+        _to_ring(waves)
         if self.slope:
             words = rows[count:].view(np.uint64)
             words[0] = 1
-            np.multiply(v, np.uint64(-self._rate % 2**RING_BITS), out=words[1])  # type: ignore[attr-defined]
+            np.multiply(v, np.uint64(-self.rate % 2**RING_BITS), out=words[1])
 
-    def _harmonics(self, x: Ring, rows: Reals, unit: float) -> None:
-        """rows[2 k] = unit sin(h_k t), rows[2 k + 1] = unit cos(h_k t), by s_(k+1) = 2 cos(stride t) s_k - s_(k-1)."""
+    def _harmonics(self, x: Ring, rows: Reals, unit: float, *, swapped: bool = False) -> None:
+        """Pairs of rows unit * (sin, cos)(h_k t), or (cos, sin), by s_(k+1) = 2 cos(stride t) s_k - s_(k-1)."""
         sine, cosine = sine_and_cosine(x * np.uint64(self.turn))
-        np.multiply(sine, unit, out=rows[0])
-        np.multiply(cosine, unit, out=rows[1])
-        if len(rows) == 2:
+        pairs = rows.reshape(-1, 2, x.size)
+        first, second = pairs[0, ::-1] if swapped else pairs[0]
+        np.multiply(sine, unit, out=first)
+        np.multiply(cosine, unit, out=second)
+        if len(pairs) == 1:
             return
         if self.stride == 2:
-            double = cosine
-            np.multiply(cosine, cosine, out=double)
+            double = np.multiply(cosine, cosine, out=cosine)
             np.multiply(double, 4.0, out=double)
             np.subtract(double, 2.0, out=double)
+            np.multiply(double, pairs[0], out=pairs[1])
             # One stride before the first harmonic: sin(-t) = -sin(t), cos(-t) = cos(t).
-            np.multiply(double, rows[0], out=rows[2])
-            np.add(rows[2], rows[0], out=rows[2])
-            np.multiply(double, rows[1], out=rows[3])
-            np.subtract(rows[3], rows[1], out=rows[3])
+            first_next, second_next = pairs[1, ::-1] if swapped else pairs[1]
+            np.add(first_next, first, out=first_next)
+            np.subtract(second_next, second, out=second_next)
         else:
             double = np.multiply(cosine, 2.0, out=cosine)
-            np.multiply(double, rows[0], out=rows[2])
-            np.multiply(double, rows[1], out=rows[3])
-            np.subtract(rows[3], unit, out=rows[3])
-        for k in range(4, len(rows)):
-            np.multiply(double, rows[k - 2], out=rows[k])
-            np.subtract(rows[k], rows[k - 4], out=rows[k])
+            np.multiply(double, pairs[0], out=pairs[1])
+            second_next = pairs[1, 0] if swapped else pairs[1, 1]
+            np.subtract(second_next, unit, out=second_next)
+        for k in range(2, len(pairs)):
+            np.multiply(double, pairs[k - 1], out=pairs[k])
+            np.subtract(pairs[k], pairs[k - 2], out=pairs[k])
 
 
 @final
@@ -148,22 +151,25 @@ class ExponentialWindow(Separable):
     Computes: with 2**64 a circle of DIGITS digits of `octaves` octaves each, the mask's term of its own high digit j is
         2**-(low digit), all others are 0; the visible side multiplies by 2**(low digit + octaves * ((high digit - j) mod
         DIGITS)). Exponents add as real numbers, so digits need no borrow.
-    Domain: top - (DIGITS - 1) * octaves <= y <= top; outside the result is arbitrary, below 2**62.
-    Error: 2**(octaves + top - 31) relative and 2**(top - 31) absolute at most.
+    Domain: top - (DIGITS - 1) * octaves <= y <= top; outside the result is arbitrary.
+    Error: 2**(octaves - 31) relative and 2**(top - 31) absolute at most.
     """
 
     turn: int
     octaves: int
     top: int
     bits: int
+    split: tuple[int, int] = field(init=False)
+    """Fraction bits of the visible and of the hidden factors."""
 
-    DIGITS = 4
+    DIGITS: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         hidden = 30
-        object.__setattr__(self, "terms", self.DIGITS)
-        object.__setattr__(self, "scale", ROOM - 1 - self.top - self.bits)
-        object.__setattr__(self, "split", (ROOM - 1 - self.top - hidden, hidden))
+        room = ROOM - 1 - self.top
+        found = {"terms": self.DIGITS, "scale": room - self.bits, "split": (room - hidden, hidden)}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     def left(self, u: Ring) -> Ring:
         """2**(low digit + octaves * ((high digit - j) mod DIGITS)), rounded, for each j."""
@@ -174,7 +180,7 @@ class ExponentialWindow(Separable):
         return _by_blocks(v, self.terms, self._right)
 
     def _left(self, u: Ring, rows: Reals) -> None:
-        visible, _ = self.split  # type: ignore[attr-defined]
+        visible, _ = self.split
         lowest = self.top - (self.DIGITS - 1) * self.octaves
         # The circle is turned so that the least exponent of the domain has angle zero.
         turned = round(-lowest * 2**RING_BITS / (self.DIGITS * self.octaves)) % 2**RING_BITS
@@ -191,7 +197,7 @@ class ExponentialWindow(Separable):
         _to_ring(rows)
 
     def _right(self, v: Ring, rows: Reals) -> None:
-        _, hidden = self.split  # type: ignore[attr-defined]
+        _, hidden = self.split
         high, low = self._digits(v * np.uint64(self.turn))
         np.subtract(float(hidden), low, out=low)
         factor = np.exp2(low, out=low)
@@ -208,7 +214,7 @@ class ExponentialWindow(Separable):
 
 
 def sine_and_cosine(angle: Ring) -> tuple[Reals, Reals]:
-    """sin and cos of 2 pi angle / 2**64.
+    """The sine and cosine of 2 pi angle / 2**64.
 
     Computes: a Taylor polynomial for the sine on a quarter of the angle, cos = sqrt(1 - sin**2) there (at least 0.7, so that
         nothing cancels), then two doublings. Error: 2**-43.

@@ -291,7 +291,8 @@ class _Meeting:
         if not port:
             raise ConfigError(f"{self._me} must listen, so that its address needs a port; got {host}:0")
         try:
-            return socket.create_server((host, port), backlog=64)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=64)
         except OSError as error:
             raise LinkError(
                 f"{self._me} cannot listen at {host}:{port}: {error.strerror}. Choose a free port of this machine"

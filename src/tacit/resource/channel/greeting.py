@@ -5,6 +5,7 @@ The one that dialled greets first. Both greet before they judge, so that both le
 
 from __future__ import annotations
 
+import contextlib
 import select
 import ssl
 import time
@@ -79,7 +80,8 @@ def greet_as_listener(
         theirs = _hear(transport, session, limits, stranger, deadline)
         mine = reply(theirs)
     except (LinkError, ProtocolError) as error:
-        _say(transport, frame.control(Kind.ABORT, session, 0, str(error).encode()[:512]), stranger, deadline)
+        with contextlib.suppress(OSError):
+            _say(transport, frame.control(Kind.ABORT, session, 0, str(error).encode()[:512]), stranger, deadline)
         raise
     _say(transport, frame.control(Kind.HELLO, session, 0, mine.encode()), stranger, deadline)
     _check(theirs, mine)

@@ -156,7 +156,11 @@ class TlsTransport:
         try:
             while got < size:
                 if incoming.pending or tls.pending():
-                    count = read(size - got, view[got:] if got else view)
+                    try:
+                        count = read(size - got, view[got:] if got else view)
+                    except ssl.SSLWantReadError:  # Half a record was here; is there more of it?
+                        self.partial = True
+                        continue
                     if not count:
                         return got or END
                     got += count
@@ -167,9 +171,6 @@ class TlsTransport:
                     fetched = self._fetch()
                     if not fetched:
                         return 0 if fetched is None else END
-        except ssl.SSLWantReadError:
-            self.partial = True
-            return got or self.recv_into(view)  # Half a record was here; is there more of it?
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return got or END
         except ssl.SSLError as error:

@@ -6,6 +6,8 @@ broadcast as in NumPy. An integer with a real gives a real. See `operand.py` for
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tacit.foundation.errors import TypeMismatch
@@ -28,9 +30,14 @@ from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Public, Value
 
 ELEMENTWISE = Elementwise()
 
+
+def _smaller(x: Any, c: Any = 0.0) -> Any:
+    return x * min(0.5, c)
+
+
 PUBLIC_FACTOR = bounded(
-    "1 ulp; with a public real factor c also 2**-(bits + 1) * max|c| * |x|",
-    lambda bits, exact, *operands: 2.0**-bits * (1 + np.max(np.abs(operands[-1]), initial=0) * np.max(np.abs(operands[0]), initial=0)),
+    "1 ulp; with a public real factor c also |x| * 2**-bits * min(1/2, max|c|)",
+    lambda bits, _exact, *operands: 2.0**-bits * (1 + _smaller(*[np.max(np.abs(v), initial=0) for v in operands])),
 )
 
 
@@ -90,7 +97,8 @@ async def mul(k: Kernel, x: Value, y: Value, *, bits: int | None = None, keep: b
         result's own `bits` say what it carries. A shared truth value gates the other operand. A public operand costs
         no product, and no truncation either where its values are integers.
     Reveals: nothing. Costs: one `product`; with a public operand at most one `truncate`.
-    Error: 0 or +1 ulp; a real constant c is rounded to 2**-(bits + 1) of max|c| besides. Domain: |x y| < 2**(62 - 2 bits).
+    Error: 0 or +1 ulp; a real constant c is rounded besides, to 2**-(bits + 1), or where |c| < 1 to 2**-bits * max|c|.
+    Domain: |x y| < 2**(62 - 2 bits) and |x| < 2**(62 - 2 bits) where y is public.
     """
     if type(x) is Fixed and type(y) is Fixed:
         total = x.bits + y.bits

@@ -131,8 +131,8 @@ def constant(values: Any, bits: int | None) -> Ring:
 def multiplier(values: Any, bits: int) -> tuple[Ring, int]:
     """Public factors as ring elements and their scale: as few fraction bits as are exact, else a full mantissa.
 
-    Reals are rounded to `bits` bits below the leading bit of the largest |factor|, so that a small factor loses nothing:
-    an error of 2**-(bits + 1) relative to the largest. Factors that are exact with fewer bits, such as 0.5 or 3.0, get those
+    Reals are rounded to 2**-(bits + 1), and where all are below 1 to 2**-bits of the largest |factor|, so that small factors
+    lose nothing. Factors that are exact with fewer bits, such as 0.5 or 3.0, get those
     only, and so need a shorter truncation or none. Powers of two are always exact.
     """
     array = np.asarray(values)
@@ -165,7 +165,7 @@ def _mantissa(value: float, bits: int) -> tuple[int, int]:
 
 
 def _width(peak: float, bits: int) -> int:
-    """Fraction bits such that a peak below 1 keeps `bits` bits from its leading one on; at most 61."""
+    """Fraction bits: `bits`, and for a peak below 1 as many more as it has leading zeros; at most 61."""
     if peak == 0.0:
         return bits
     mantissa, exponent = frexp(peak)

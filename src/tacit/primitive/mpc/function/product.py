@@ -25,7 +25,7 @@ MATMUL = MatMul()
 Axes = tuple[int, ...]
 
 TERMS = bounded(
-    "1 ulp; with a public real operand C also 2**-(bits + 1) * max|C| * (sum of |x|)",
+    "1 ulp; with a public real operand C also (sum of |x|) * 2**-bits * min(1/2, max|C|)",
     lambda bits, _exact, *_operands: 2.0**-bits,
 )
 

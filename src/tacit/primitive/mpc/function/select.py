@@ -53,11 +53,11 @@ async def select(k: Kernel, condition: Value, x: Value, y: Value, *, bits: int |
         value = await number(k, x)
         return wrap(await k.gate(c, spread(k, value.share, shape)), bits_of(value))
     a, b, scale = await aligned(k, x, y, bits)
-    left = k.public(a) if type(a) is np.ndarray else a
     if type(b) is np.ndarray:
-        gated = await k.gate(c, spread(k, k.add_public(left, np.negative(b)), shape))
+        gated = await k.gate(c, spread(k, k.add_public(a, np.negative(b)), shape))
         return wrap(k.add_public(gated, b), scale)
-    return wrap(k.add(await k.gate(c, spread(k, k.sub(left, b), shape)), b), scale)
+    margin = k.add_public(k.linear(np.negative, b), a) if type(a) is np.ndarray else k.sub(a, b)
+    return wrap(k.add(await k.gate(c, spread(k, margin, shape)), b), scale)
 
 
 def _is_truth(x: Value) -> bool:

@@ -192,6 +192,15 @@ class IdealKernel(Kernel):
         await self._interact("reveal_bits", a.bits.shape)
         return a.bits.astype(np.bool_)
 
+    def dump(self, x: ClearArith) -> list[Ring]:
+        """The ring elements."""
+        return [x.ring]
+
+    def restore(self, shape: Shape, arrays: Sequence[Ring]) -> ClearArith:
+        """The inverse of `dump`."""
+        (ring,) = arrays
+        return ClearArith(ring.reshape(shape))
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     async def _interact(self, name: str, shape: Shape) -> None:

@@ -112,14 +112,6 @@ class Context(Party):
         words: Ring = (self.own_prg if seat.left else self.next_prg).words(stream, shape)
         return words, words
 
-    def fresh_narrow(self, seat: Seat, size: int, bits: int) -> tuple[Any, Any]:
-        """As `fresh`, of integers of at least `bits` bits."""
-        stream, narrow = self.stream(), self.local.narrow_words
-        if seat.dealer:
-            return narrow(self.next_prg, stream, size, bits), narrow(self.own_prg, stream, size, bits)
-        words = narrow(self.own_prg if seat.left else self.next_prg, stream, size, bits)
-        return words, words
-
     def deal(self, seat: Seat, words: int) -> Deal:
         """Room for a dealt correlation: left's share is expanded, right's is yet to be computed or received."""
         stream = self.stream()

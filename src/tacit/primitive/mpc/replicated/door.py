@@ -53,9 +53,9 @@ class ReplicatedLocal(NativeLocal):
         The smaller operand's components are added first: B(x_i, y_i + y_(i+1)) + B(x_(i+1), y_i), or the mirror of it.
         """
         if x.own.size < y.own.size:
-            left, right, other_left, other_right = x.own + x.next, y.own, x.own, y.next
+            left, right, other_left, other_right = self.add(x.own, x.next), y.own, x.own, y.next
         else:
-            left, right, other_left, other_right = x.own, y.own + y.next, x.next, y.own
+            left, right, other_left, other_right = x.own, self.add(y.own, y.next), x.next, y.own
         if isinstance(form, MatMul) and left.ndim <= 3:
             _native.matmul_pair(left, right, other_left, other_right, zero, 1)
         elif isinstance(form, Elementwise) and left.shape == right.shape:
@@ -74,11 +74,23 @@ class ReplicatedLocal(NativeLocal):
 
     # --- truncation (see `truncation.py` for the names) ---
 
-    def narrow_words(self, prg: Any, stream: int, size: int, bits: int) -> Narrow:
-        """Uniform integers of `narrow_type(bits)`."""
+    def left_words(self, prg: Any, stream: int, size: int, bits: int) -> tuple[Ring, Narrow, Narrow]:
+        """Uniform u, e and r, the latter two of `narrow_type(bits)`, from one stream."""
+        kind = narrow_type(bits)
+        out = np.empty(size * (8 + 2 * kind.itemsize), np.uint8)
+        prg.fill(stream, out)
+        narrow = out[8 * size :].view(kind)
+        return out[: 8 * size].view(np.uint64), narrow[:size], narrow[size:]
+
+    def right_words(self, prg: Any, stream: int, size: int, bits: int) -> Narrow:
+        """Uniform r of `narrow_type(bits)`."""
         out = np.empty(size, narrow_type(bits))
         prg.fill(stream, out)
         return out
+
+    def narrow_empty(self, size: int, bits: int) -> Narrow:
+        """An uninitialised array of `narrow_type(bits)`."""
+        return np.empty(size, narrow_type(bits))
 
     def split_mask(self, z: Ring, u: Ring, e: Narrow, bits: int) -> tuple[Ring, Narrow]:
         """Right's shares of (s >> bits) and of the top bit of s, for s = -z and left's shares u and e."""
@@ -89,32 +101,54 @@ class ReplicatedLocal(NativeLocal):
         np.subtract(s, u, out=s)
         return s, top
 
-    def outer_component(self, u: Ring, r: Narrow, bits: int) -> Ring:
-        """r * 2**(64 - bits) - u."""
-        out = np.left_shift(r, np.uint64(64 - bits), dtype=np.uint64)
+    def outer_component(self, u: Ring, r: Narrow, bits: int, out: Ring) -> None:
+        """out = r * 2**(64 - bits) - u."""
+        np.left_shift(r, np.uint64(64 - bits), out=out, dtype=np.uint64)
         np.subtract(out, u, out=out)
-        return out
 
-    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int) -> tuple[Ring, Narrow]:
-        """With C = own + theirs: (C >> bits) - 2**(62 - bits), and (0 if msb(C) else e) - r."""
-        c = np.add(own, theirs)
-        wrap = np.multiply(e, c.view(np.int64) >= 0)
+    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int, out: Ring) -> Narrow:
+        """With C = own + theirs: out = (C >> bits) - 2**(62 - bits); returns (0 if msb(C) else e) - r."""
+        np.add(own, theirs, out=out)
+        wrap = np.multiply(e, out.view(np.int64) >= 0)
         np.subtract(wrap, r, out=wrap)
-        np.right_shift(c, np.uint64(bits), out=c)
-        np.subtract(c, np.uint64(1 << (62 - bits)), out=c)
-        return c, wrap
+        np.right_shift(out, np.uint64(bits), out=out)
+        np.subtract(out, np.uint64(1 << (62 - bits)), out=out)
+        return wrap
 
-    def close_truncation(self, base: Ring, mine: Narrow, theirs: Narrow, bits: int) -> Ring:
-        """base + (mine + theirs) * 2**(64 - bits), in the memory of `base`."""
+    def close_truncation(self, out: Ring, mine: Narrow, theirs: Narrow, bits: int) -> None:
+        """out += (mine + theirs) * 2**(64 - bits)."""
         wrap = np.left_shift(np.add(mine, theirs), np.uint64(64 - bits), dtype=np.uint64)
-        np.add(base, wrap, out=base)
-        return base
+        np.add(out, wrap, out=out)
+
+    def copy_into(self, values: Ring, out: Ring) -> None:
+        """out = values."""
+        np.copyto(out, values)
 
     # --- bits ---
 
     def low_bits(self, x: Ring) -> Ring:
         """Bit 0 of each element, packed."""
         return self.to_planes(self.flat(x), 1).reshape(-1)
+
+    def duplicate(self, a: Ring) -> Ring:
+        """A copy."""
+        return a.copy()
+
+    def pair(self, own: Ring, following: Ring) -> Ring:
+        """Both components in one new array [2, ...]."""
+        return np.stack([own, following])
+
+    def choose(self, a: Ring, first: Any, b: Ring, second: Any) -> Ring:
+        """Planes `first` of a, then planes `second` of b, of [2, count, words] arrays."""
+        return np.concatenate([np.take(a, first, axis=1), np.take(b, second, axis=1)], axis=1)
+
+    def update_carries(
+        self, generate: Ring, propagate: Ring, targets: Any, later: Any, gated: Ring
+    ) -> tuple[Ring, Ring]:
+        """One prefix level on [2, count, words], in place: generate[targets] ^= the first of gated, propagate[later] = the rest."""
+        generate[:, targets] ^= gated[:, : len(targets)]
+        propagate[:, later] = gated[:, len(targets) :]
+        return generate, propagate
 
 
 @final
@@ -139,29 +173,57 @@ class ReplicatedPhantom(PhantomLocal):
         """A phantom of the result."""
         return zero
 
-    def narrow_words(self, prg: Any, stream: int, size: int, bits: int) -> Narrow:
+    def left_words(self, prg: Any, stream: int, size: int, bits: int) -> tuple[Ring, Narrow, Narrow]:
+        """Phantoms of that size."""
+        narrow = self.narrow_empty(size, bits)
+        return phantom(size), narrow, narrow
+
+    def right_words(self, prg: Any, stream: int, size: int, bits: int) -> Narrow:
         """A phantom of that size."""
+        return self.narrow_empty(size, bits)
+
+    def narrow_empty(self, size: int, bits: int) -> Narrow:
+        """A phantom of that size and type."""
         return np.broadcast_to(narrow_type(bits).type(0), size)
 
     def split_mask(self, z: Ring, u: Ring, e: Narrow, bits: int) -> tuple[Ring, Narrow]:
         """Phantoms of both shares."""
         return u, e
 
-    def outer_component(self, u: Ring, r: Narrow, bits: int) -> Ring:
-        """A phantom of that size."""
-        return u
+    def outer_component(self, u: Ring, r: Narrow, bits: int, out: Ring) -> None:
+        """Nothing to do."""
 
-    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int) -> tuple[Ring, Narrow]:
-        """Phantoms of both results."""
-        return own, e
+    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int, out: Ring) -> Narrow:
+        """A phantom of the shares of the wrap."""
+        return e
 
-    def close_truncation(self, base: Ring, mine: Narrow, theirs: Narrow, bits: int) -> Ring:
-        """A phantom of that size."""
-        return base
+    def close_truncation(self, out: Ring, mine: Narrow, theirs: Narrow, bits: int) -> None:
+        """Nothing to do."""
+
+    def copy_into(self, values: Ring, out: Ring) -> None:
+        """Nothing to do."""
 
     def low_bits(self, x: Ring) -> Ring:
         """A phantom of the packed bits."""
         return self.to_planes(x, 1)[0]
+
+    def duplicate(self, a: Ring) -> Ring:
+        """The same phantom."""
+        return a
+
+    def pair(self, own: Ring, following: Ring) -> Ring:
+        """A phantom of that shape."""
+        return phantom((2, *own.shape))
+
+    def choose(self, a: Ring, first: Any, b: Ring, second: Any) -> Ring:
+        """A phantom of that many planes."""
+        return phantom((2, len(first) + len(second), a.shape[2]))
+
+    def update_carries(
+        self, generate: Ring, propagate: Ring, targets: Any, later: Any, gated: Ring
+    ) -> tuple[Ring, Ring]:
+        """Phantoms of both results."""
+        return generate, propagate
 
 
 Door: TypeAlias = ReplicatedLocal | ReplicatedPhantom

@@ -6,15 +6,18 @@ itself, so that large inputs pass unchanged.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from tacit.primitive.mpc.function.arithmetic import add, sub
 from tacit.primitive.mpc.function.contract import Domain, absolute, contract
-from tacit.primitive.mpc.function.elementary.series import elementwise, ramp, ring, saturating
 from tacit.primitive.mpc.function.elementary.opening import offset
-from tacit.primitive.mpc.function.elementary.table import ERF, GELU, GELU_TANH, SIGMOID, SILU, SOFTPLUS, TANH, Series
+from tacit.primitive.mpc.function.elementary.series import elementwise, ramp, ring, saturating
+from tacit.primitive.mpc.function.elementary.table import ERF, GELU, GELU_TANH, SIGMOID, SILU, SOFTPLUS, TANH
+from tacit.primitive.mpc.function.operand import Number
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.value import Fixed, Value
-from dataclasses import replace
 
 SOURCE = "Fourier extension: Boyd, J. Comput. Phys. 178 (2002) 118; the split over a masked opening is ours"
 ANYWHERE = Domain(
@@ -67,7 +70,7 @@ async def erfc(k: Kernel, x: Value) -> Fixed:
 @contract(domain=ANYWHERE, error=absolute(2**-13, 2), source=SOURCE)
 @elementwise
 async def gelu(k: Kernel, x: Fixed, *, approximate: bool = True) -> Fixed:
-    """x Phi(x), or with `approximate` the form with tanh (as in jax.nn.gelu); 0 below -4.3 and x above 4.3.
+    """X Phi(x), or with `approximate` the form with tanh (as in jax.nn.gelu); 0 below -4.3 and x above 4.3.
 
     Reveals: nothing. Costs: 4 rounds; one opening, two comparisons, 12 dealt terms. Error: 2**-13 + 2 ulps.
     """
@@ -77,7 +80,7 @@ async def gelu(k: Kernel, x: Fixed, *, approximate: bool = True) -> Fixed:
 @contract(domain=ANYWHERE, error=absolute(2**-12, 2), source=SOURCE)
 @elementwise
 async def silu(k: Kernel, x: Fixed) -> Fixed:
-    """x / (1 + exp(-x)); 0 below -11.2 and x above 11.2.
+    """X / (1 + exp(-x)); 0 below -11.2 and x above 11.2.
 
     Reveals: nothing. Costs: 4 rounds; one opening, two comparisons, 20 dealt terms. Error: 2**-12 + 2 ulps.
     """
@@ -95,11 +98,9 @@ async def softplus(k: Kernel, x: Fixed) -> Fixed:
 
 
 @contract(domain=Domain("|x|, |y|, |x - y| < 2**(61 - bits)"), error=absolute(2**-13, 2), source=SOURCE)
-async def logaddexp(k: Kernel, x: Fixed, y: Fixed) -> Fixed:
+async def logaddexp(k: Kernel, x: Value, y: Value) -> Number:
     """log(exp(x) + exp(y)), as y + softplus(x - y).
 
     Reveals: nothing. Costs: those of `softplus`. Error: 2**-13 + 2 ulps.
     """
-    from tacit.primitive.mpc.function.arithmetic import add, sub
-
     return await add(k, y, await softplus(k, await sub(k, x, y)))

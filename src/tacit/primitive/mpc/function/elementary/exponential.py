@@ -13,11 +13,10 @@ import numpy as np
 
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.form import Elementwise
-from tacit.primitive.mpc.function.arithmetic import sub
 from tacit.primitive.mpc.function.contract import Domain, bounded, contract
 from tacit.primitive.mpc.function.elementary.opening import less, offset, touch
 from tacit.primitive.mpc.function.elementary.series import elementwise
-from tacit.primitive.mpc.kernel import Arith, Kernel
+from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.separable import ExponentialWindow, turn_of
 from tacit.primitive.mpc.value import Fixed, Value
 
@@ -42,7 +41,9 @@ def _domain(top: float) -> Domain:
     return Domain(f"|x| < 2**(61 - bits); above {top:.2f} the result stays 2**{TOP}", limits)
 
 
-ERROR = bounded("2**-15 relative + 2**-17 + 1 ulp", lambda bits, exact, *_: 2.0**-15 * np.abs(exact) + 2.0**-17 + 2.0**-bits)
+ERROR = bounded(
+    "2**-15 relative + 2**-17 + 1 ulp", lambda bits, exact, *_: 2.0**-15 * np.abs(exact) + 2.0**-17 + 2.0**-bits
+)
 SHIFTED = bounded(
     "2**-15 relative + 2**-14.4 + 1 ulp",
     lambda bits, exact, *_: 2.0**-15 * np.abs(exact) + 2.0**-14.4 + 2.0**-bits,
@@ -76,32 +77,42 @@ async def expm1(k: Kernel, x: Value) -> Fixed:
 
     Reveals: nothing. Costs: those of `exp`. Error: that of `exp`: not relative to the result near 0.
     """
-    return await sub(k, await exp(k, x), np.ones(()))
+    value: Fixed = await exp(k, x)
+    return Fixed(offset(k, value.share, -(1 << value.bits)), value.bits)
 
 
-async def _power_of_base(k: Kernel, x: Fixed, rate: float) -> Fixed:
-    """2**(rate * x), as the square of 2**(rate * x / 2)."""
+async def halves(k: Kernel, x: Fixed) -> tuple[Fixed, Fixed]:
+    """exp(x) / 2 and exp(-x) / 2, side by side: what hyperbolic functions are made of."""
+    mirrored = Fixed(k.linear(np.negative, x.share), x.bits)
+    up, down = await gather(_power_of_base(k, x, LOG2E, 1), _power_of_base(k, mirrored, LOG2E, 1))
+    return up, down
+
+
+async def _power_of_base(k: Kernel, x: Fixed, rate: float, halvings: int = 0) -> Fixed:
+    """2**(rate * x - halvings), as the square of 2**(rate * x / 2)."""
     half = _window(rate / 2, _HALF_TOP, _HALF_BITS, x.bits)
-    ends = [ceil(2 * _HALF_LOW / rate * 2**x.bits), floor(TOP / rate * 2**x.bits)]
+    ends = [ceil(2 * _HALF_LOW / rate * 2**x.bits), floor(TOP / rate * 2**x.bits) + 1]
     await touch(k, x.share)
     root, (low, high) = await gather(k.separable(x.share, half), less(k, x.share, ends))
     inside, under = await gather(k.gate(k.xor(low, high), root), k.lift(high))
     most = 1 << (_HALF_TOP + _HALF_BITS)
     weight = np.uint64(-most % 2**64)
     root = offset(k, k.linear(lambda s, t: s + t * weight, inside, under), most)
-    return Fixed(await k.product(Elementwise(), root, root, truncate=2 * _HALF_BITS - x.bits), x.bits)
+    return Fixed(await k.product(Elementwise(), root, root, truncate=2 * _HALF_BITS - x.bits + halvings), x.bits)
 
 
-async def decay(k: Kernel, x: Arith, bits: int, out: int) -> Arith:
-    """exp(x) for x <= 0 of `bits` fraction bits; the result has `out` (at most 28); 0 below -18.02.
+@elementwise
+async def decay(k: Kernel, x: Fixed, *, out: int) -> Fixed:
+    """exp(x) for x <= 0; the result has `out` fraction bits (at most 28); 0 below -18.02.
 
     Reveals: nothing. Costs: 4 rounds; one opening, one comparison, 4 dealt terms, one `gate`.
     Error: 2**-21 relative + 2**-29 + 1 ulp, and 2**-26 where cut off.
     """
-    await touch(k, x)
-    end = ceil(_DOWN_LOW / LOG2E * 2**bits)
-    body, (low,) = await gather(k.separable(x, _window(LOG2E, _DOWN_TOP, out, bits)), less(k, x, [end]))
-    return await k.gate(k.invert(low), body)
+    await touch(k, x.share)
+    end = ceil(_DOWN_LOW / LOG2E * 2**x.bits)
+    window = _window(LOG2E, _DOWN_TOP, out, x.bits)
+    body, (low,) = await gather(k.separable(x.share, window), less(k, x.share, [end]))
+    return Fixed(await k.gate(k.invert(low), body), out)
 
 
 @cache
@@ -109,4 +120,3 @@ def _window(rate: float, top: int, out: int, bits: int) -> ExponentialWindow:
     """2**(rate x) for ring elements of `bits` fraction bits."""
     period = ExponentialWindow.DIGITS * _OCTAVES / rate
     return ExponentialWindow(turn_of(period * 2.0**bits), _OCTAVES, top, out)
-

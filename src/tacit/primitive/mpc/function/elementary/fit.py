@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -41,7 +41,7 @@ class Recipe:
     harmonics: int
     parity: Literal["even", "odd", "none"] = "none"
     stride: int = 1
-    periods: Sequence[float] = ()
+    periods: Iterable[float] = ()
     slope: float = 0.0
     relative: bool = False
 
@@ -70,7 +70,14 @@ RECIPES: dict[str, Recipe] = {
     "erf": Recipe(erf, 0, 2.9, 5, "odd", 2, _quarters(2.9)),
     "gelu": Recipe(lambda x: x / 2 * erf(x / math.sqrt(2)), 0, 4.3, 5, "even", 2, _quarters(4.3), 0.5),
     "gelu_tanh": Recipe(
-        lambda x: x / 2 * np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)), 0, 4.3, 5, "even", 2, _quarters(4.3), 0.5
+        lambda x: x / 2 * np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)),
+        0,
+        4.3,
+        5,
+        "even",
+        2,
+        _quarters(4.3),
+        0.5,
     ),
     "silu": Recipe(lambda x: x / 2 * np.tanh(x / 2), 0, 11.2, 9, "even", 2, _quarters(11.2), 0.5),
     "softplus": Recipe(lambda x: np.logaddexp(0, x) - x / 2, 0, 9.2, 7, "even", 2, _quarters(9.2), 0.5),
@@ -112,12 +119,13 @@ def _nodes(low: float, high: float) -> Reals:
 
 def _fit_at(recipe: Recipe, period: float, x: Reals, y: Reals, weight: Reals) -> Fit:
     angles = 2 * np.pi / period * (1 + recipe.stride * np.arange(recipe.harmonics))
-    columns = [] if recipe.parity == "odd" else [np.ones_like(x), *[np.cos(a * x) for a in angles]]
+    columns: list[Reals] = [] if recipe.parity == "odd" else [np.ones_like(x), *[np.cos(a * x) for a in angles]]
     columns += [] if recipe.parity == "even" else [np.sin(a * x) for a in angles]
     basis = np.stack(columns, axis=1) * weight[:, None]
     target = y * weight
     lawson = np.ones_like(x)
-    best, error = np.zeros(len(columns)), np.inf
+    best: Reals = np.zeros(len(columns))
+    error = np.inf
     for _ in range(ROUNDS):
         root = np.sqrt(lawson)
         found = np.linalg.lstsq(basis * root[:, None], target * root, rcond=1e-10)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any, final
 
@@ -16,7 +17,7 @@ import numpy as np
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.kernel import Arith, Bilinear, Bits, Kernel, Ring, Shape
 
-SMALL = 4096
+SMALL = 1024
 """Comparisons of up to so many elements are stacked into one: fewer operations; above it they share dealt digits."""
 
 
@@ -25,11 +26,11 @@ SMALL = 4096
 class Nothing(Bilinear):
     """The bilinear map to a single zero: what remains of a product when only its openings are wanted."""
 
-    def shape(self, left: Shape, right: Shape) -> Shape:
+    def shape(self, left: Shape, right: Shape) -> Shape:  # noqa: ARG002 - the map is zero for all shapes
         """[1]."""
         return (1,)
 
-    def apply(self, local: Any, left: Ring, right: Ring) -> Ring:
+    def apply(self, local: Any, left: Ring, right: Ring) -> Ring:  # noqa: ARG002
         """Zero."""
         return np.zeros(1, np.uint64)
 
@@ -63,7 +64,7 @@ async def _less_after(k: Kernel, x: Arith, threshold: int) -> Bits:
 
 
 def offset(k: Kernel, x: Arith, value: int) -> Arith:
-    """x plus a public ring element."""
+    """X plus a public ring element."""
     return k.add_public(x, np.asarray(np.uint64(value % 2**64)))
 
 
@@ -78,7 +79,7 @@ class Steps:
 
     def curve(self, k: Kernel, levels: Sequence[int]) -> Arith:
         """levels[i] where t_(i - 1) <= x < t_i; there is one level more than thresholds."""
-        rises = np.array([(low - high) % 2**64 for low, high in zip(levels, levels[1:], strict=False)], np.uint64)
+        rises = np.array([(low - high) % 2**64 for low, high in pairwise(levels)], np.uint64)
         share = k.linear(_Weighted(rises), *self.indicators)
         return offset(k, share, levels[-1]) if levels[-1] else share
 

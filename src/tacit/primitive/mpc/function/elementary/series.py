@@ -15,10 +15,9 @@ import numpy as np
 
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.chunk import CHUNK, chunked
-from tacit.primitive.mpc.function.operand import DEFAULT_BITS, is_secret, number, rescaled
-from tacit.primitive.mpc.function.chunk import broadcast_shape
 from tacit.primitive.mpc.function.elementary.opening import less, offset, touch
 from tacit.primitive.mpc.function.elementary.table import Series, separable
+from tacit.primitive.mpc.function.operand import DEFAULT_BITS, is_secret, number, rescaled
 from tacit.primitive.mpc.kernel import Arith, Kernel
 from tacit.primitive.mpc.value import Fixed, Value
 
@@ -77,9 +76,9 @@ async def ramp(k: Kernel, x: Fixed, series: Series) -> Fixed:
 
 
 async def _cut(k: Kernel, x: Fixed, series: Series) -> tuple[Arith, Any, Any]:
-    """The series, [x < high], and [low <= x < high]."""
+    """The series, [x <= high], and [low <= x <= high]."""
     await touch(k, x.share)
-    ends = [ceil(series.low * 2**x.bits), floor(series.high * 2**x.bits)]
+    ends = [ceil(series.low * 2**x.bits), floor(series.high * 2**x.bits) + 1]
     body, (low, high) = await gather(evaluate(k, x.share, series, x.bits, x.bits), less(k, x.share, ends))
     return body, high, k.xor(low, high)
 
