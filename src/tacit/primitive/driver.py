@@ -37,7 +37,8 @@ T = TypeVar("T")
 
 MAX_OPERATIONS = 2**32
 REASON_CHARACTERS = 500
-HOLD_SECONDS = 0.0005
+SMALL_BYTES = 1 << 13
+MIN_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.0002, 0.02
 
 
 class Exchange:
@@ -148,8 +149,10 @@ class Driver:
         self._running: Task | None = None
         self._over = Deferred()
         self._base = 0
-        self._wave = 0  # how often everything posted was sent
-        self._sent = 0.0  # when
+        self._wave = 0  # how often everything posted was sent, when last, and how many bytes had been posted by then
+        self._sent_at = 0.0
+        self._sent_payload = 0
+        self._hold = MIN_HOLD_SECONDS
 
     # --- what protocol code calls -------------------------------------------------------------------------------
 
@@ -235,6 +238,7 @@ class Driver:
             coroutine.close()
             raise RuntimeError("a driver runs one program at a time: use gather or spawn inside of it")
         self._base = self.profile.rounds
+        self._hold = MIN_HOLD_SECONDS
         self._over = self.spawn(coroutine, where or Where(0, "program"))
 
     def advance(self, *, block: bool = False) -> bool:
@@ -305,11 +309,16 @@ class Driver:
     def _send_wave(self, request: Exchange) -> None:
         """Send what was posted since everything was sent last: all coroutines that could run have run since.
 
-        A party that needs an answer sends at once, before it computes on, so that its peers compute meanwhile. One that
-        needs none (a dealer runs ahead of those it deals to) holds its messages for a moment, so that a frame has many.
+        Large messages go out before this party computes on, so that its peers compute meanwhile; for small ones the peers'
+        time to receive another frame is the greater cost, and they wait until this party blocks. A party that needs no
+        answer (a dealer runs ahead of those it deals to) sends early at first and ever less often, in larger frames.
         """
-        if request.pending or time.perf_counter() - self._sent > HOLD_SECONDS:
+        if request.pending:
+            if self.profile.payload - self._sent_payload > SMALL_BYTES:
+                self._flush()
+        elif time.perf_counter() - self._sent_at > self._hold:
             self._flush()
+            self._hold = min(2 * self._hold, MAX_HOLD_SECONDS)
 
     def _receive(self, request: Exchange, *, block: bool) -> bool:
         """Fill what is pending, in order; flush before waiting, because the peer may be waiting for us."""
@@ -371,7 +380,8 @@ class Driver:
 
     def _flush(self) -> None:
         self._wave += 1
-        self._sent = time.perf_counter()
+        self._sent_at = time.perf_counter()
+        self._sent_payload = self.profile.payload
         for channel in self.channels.values():
             channel.flush()
 

@@ -31,7 +31,7 @@ from tacit.primitive.local import decode, encode, set_threads
 from tacit.primitive.mpc.assisted.session import open_session as open_assisted
 from tacit.primitive.mpc.kernel import Kernel, Ring
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
-from tacit.resource.channel import connect_all, danger_plain_tcp
+from tacit.resource.channel import LinkSettings, connect_all, danger_plain_tcp
 from tacit.resource.identity import Identity, TrustStore
 from tacit.schedule.control import ControlLine
 from tacit.schedule.procedure import PROCEDURES, PartyView, install
@@ -309,6 +309,7 @@ def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
         "session": bytes.fromhex(config["session"]),
         "listener": socket.socket(fileno=listener),
         "timeout": config["connect_timeout"],
+        "settings": LinkSettings(patience=config["deadline"]),
     }
     if config["danger_plain_tcp"]:
         return dict(danger_plain_tcp(name, addresses, **options))

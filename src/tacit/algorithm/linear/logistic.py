@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tacit.algorithm.linear.metric import auc, deviance
+from tacit.algorithm.linear.metric import concordance, deviance, mixed_pairs
 from tacit.device.mpc import MPC
 from tacit.device.plain import PlainValue
 from tacit.device.reveal import reveal
@@ -111,8 +111,8 @@ class LogisticRegression:
         rate = self.learning_rate or min(MAX_RATE, 4 * (1 + self.momentum) / max(self.n_features_in_, 1))
         train = _epoch(rows - held, min(batch, rows - held), rate, self.momentum, self.C)
         weights, velocity = (self.device.constant(np.zeros(self.n_features_in_ + 1)) for _ in range(2))
-        # Far above any deviance and below any AUC of a first epoch, so that the first one always counts as better.
-        best = self.device.constant(np.array([64.0, -1.0]))
+        # Far above any deviance of a first epoch and below any concordance, so that the first one always counts as better.
+        best = self.device.constant(np.array([64.0, -(SCORED_ROWS**2)]))
         waited = self.device.constant(np.array(0, np.int64))
         epoch = self.device(train)
         judge = self.device(_judge(rows - held if held else max(0, rows - JUDGED_ROWS), rows, self.tol, self.patience))
@@ -274,8 +274,9 @@ def _judge(first: int, rows: int, tol: float, patience: int) -> Callable[..., An
     def judge(blocks: Sequence[Any], y: Any, weights: Any, best: Any, waited: Any) -> tuple[Any, Any, Any]:
         z = _logits([block[first:] for block in blocks], weights)
         t = y[first:]
-        now = jnp.stack([deviance(z, t), auc(z[:scored], t[:scored])])
-        better = (now[0] < best[0] - tol) | (now[1] > best[1] + tol)
+        now = jnp.stack([deviance(z, t), concordance(z[:scored], t[:scored])])
+        enough = 2 * tol * mixed_pairs(t[:scored])  # `tol` of AUC
+        better = (now[0] < best[0] - tol) | (now[1] > best[1] + enough)
         waited = jnp.where(better, 0, waited + 1)
         best = jnp.stack([jnp.minimum(now[0], best[0]), jnp.maximum(now[1], best[1])])
         return best, waited, waited >= patience

@@ -65,7 +65,7 @@ class TrigonometricSeries(Separable):
     def __post_init__(self) -> None:
         room = ROOM - ceil(log2(self.peak))
         weight = sum(map(abs, self.cosines + self.sines))
-        visible = min(room // 2 + max(0, round(log2(weight) / 2)), 44)
+        visible = min(room // 2 + max(0, round(log2(weight or 1.0) / 2)), 44)
         found = {
             "split": (visible, room - visible),
             "rate": round(ldexp(self.slope, room)) % 2**RING_BITS,
@@ -104,7 +104,7 @@ class TrigonometricSeries(Separable):
         if odd:
             np.multiply(waves, signed, out=waves)
         else:
-            crossed = waves.reshape(-1, 2, v.size)[:, ::-1].reshape(count, v.size) if any(self.sines) else None
+            crossed = waves.reshape(-1, 2, v.size)[:, ::-1].copy().reshape(count, v.size) if any(self.sines) else None
             np.multiply(waves, np.repeat(self.cosines, 2).reshape(count, 1), out=waves)
             if crossed is not None:
                 np.multiply(crossed, signed, out=crossed)

@@ -25,6 +25,7 @@ from tacit.primitive.mpc.function import (
     structure,
 )
 from tacit.primitive.mpc.function.contract import Contract, Function, contract_of
+from tacit.primitive.mpc.function.elementary import ELEMENTARY
 
 __all__ = ["FUNCTIONS", "Contract", "Function", "contract_of"]
 
@@ -58,4 +59,4 @@ def _registry() -> dict[str, Function]:
     return functions
 
 
-FUNCTIONS: dict[str, Function] = _registry()
+FUNCTIONS: dict[str, Function] = {**_registry(), **ELEMENTARY}

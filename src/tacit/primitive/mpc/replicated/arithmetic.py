@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
-from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.kernel import Bilinear, Ring, Separable
 from tacit.primitive.mpc.replicated import truncation
 from tacit.primitive.mpc.replicated.context import Context
 from tacit.primitive.mpc.replicated.share import RingShare
-
-ELEMENTWISE = Elementwise()
 
 
 async def product(ctx: Context, form: Bilinear, x: RingShare, y: RingShare, bits: int, *, exact: bool) -> RingShare:
@@ -24,38 +21,15 @@ async def product(ctx: Context, form: Bilinear, x: RingShare, y: RingShare, bits
     Error: none; with truncation 0 or +1 unit, 0 with `exact`. Source: eprint 2016/768; bilinear maps, eprint 2018/403.
     """
     truncation.check(bits)
-    shape = form.shape(x.shape, y.shape)
-    if bits and type(form) is Elementwise and x.shape == y.shape:
-        return await truncation.close(ctx, shape, _elementwise(ctx, x, y), bits, exact=exact)
-    z = ctx.local.cross(form, x, y, ctx.zero(shape))
+    z = ctx.local.cross(form, x, y, ctx.zero(form.shape(x.shape, y.shape)))
     return await _closed(ctx, z, bits, exact=exact)
-
-
-def _elementwise(ctx: Context, x: RingShare, y: RingShare) -> truncation.Part:
-    """The products of pieces, each computed while those before it travel."""
-    left, right = _flat(ctx, x), _flat(ctx, y)
-
-    def part(begin: int, end: int) -> Ring:
-        a, b = _slice(left, begin, end), _slice(right, begin, end)
-        return ctx.local.cross(ELEMENTWISE, a, b, ctx.zero(end - begin))
-
-    return part
-
-
-def _flat(ctx: Context, x: RingShare) -> RingShare:
-    return RingShare(ctx.local.flat(x.own), ctx.local.flat(x.next))
-
-
-def _slice(x: RingShare, begin: int, end: int) -> RingShare:
-    return RingShare(x.own[begin:end], x.next[begin:end])
 
 
 async def _closed(ctx: Context, z: Ring, bits: int, *, exact: bool) -> RingShare:
     """z / 2**bits from additive shares that carry a sharing of zero."""
     if not bits:
         return RingShare(z, await ctx.around(z))
-    flat = ctx.local.flat(z)
-    return await truncation.close(ctx, z.shape, lambda begin, end: flat[begin:end], bits, exact=exact)
+    return await truncation.close(ctx, z, bits, exact=exact)
 
 
 async def separable(ctx: Context, x: RingShare, function: Separable, *, exact: bool) -> RingShare:

@@ -101,28 +101,26 @@ class ReplicatedLocal(NativeLocal):
         np.subtract(s, u, out=s)
         return s, top
 
-    def outer_component(self, u: Ring, r: Narrow, bits: int, out: Ring) -> None:
-        """out = r * 2**(64 - bits) - u."""
-        np.left_shift(r, np.uint64(64 - bits), out=out, dtype=np.uint64)
+    def outer_component(self, u: Ring, r: Narrow, bits: int) -> Ring:
+        """r * 2**(64 - bits) - u."""
+        out = np.left_shift(r, np.uint64(64 - bits), dtype=np.uint64)
         np.subtract(out, u, out=out)
+        return out
 
-    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int, out: Ring) -> Narrow:
-        """With C = own + theirs: out = (C >> bits) - 2**(62 - bits); returns (0 if msb(C) else e) - r."""
-        np.add(own, theirs, out=out)
-        wrap = np.multiply(e, out.view(np.int64) >= 0)
+    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int) -> tuple[Ring, Narrow]:
+        """With C = own + theirs: (C >> bits) - 2**(62 - bits), and (0 if msb(C) else e) - r."""
+        c = np.add(own, theirs)
+        wrap = np.multiply(e, c.view(np.int64) >= 0)
         np.subtract(wrap, r, out=wrap)
-        np.right_shift(out, np.uint64(bits), out=out)
-        np.subtract(out, np.uint64(1 << (62 - bits)), out=out)
-        return wrap
+        np.right_shift(c, np.uint64(bits), out=c)
+        np.subtract(c, np.uint64(1 << (62 - bits)), out=c)
+        return c, wrap
 
-    def close_truncation(self, out: Ring, mine: Narrow, theirs: Narrow, bits: int) -> None:
-        """out += (mine + theirs) * 2**(64 - bits)."""
+    def close_truncation(self, base: Ring, mine: Narrow, theirs: Narrow, bits: int) -> Ring:
+        """base + (mine + theirs) * 2**(64 - bits), in the memory of `base`."""
         wrap = np.left_shift(np.add(mine, theirs), np.uint64(64 - bits), dtype=np.uint64)
-        np.add(out, wrap, out=out)
-
-    def copy_into(self, values: Ring, out: Ring) -> None:
-        """out = values."""
-        np.copyto(out, values)
+        np.add(base, wrap, out=base)
+        return base
 
     # --- bits ---
 
@@ -190,18 +188,17 @@ class ReplicatedPhantom(PhantomLocal):
         """Phantoms of both shares."""
         return u, e
 
-    def outer_component(self, u: Ring, r: Narrow, bits: int, out: Ring) -> None:
-        """Nothing to do."""
+    def outer_component(self, u: Ring, r: Narrow, bits: int) -> Ring:
+        """A phantom of that size."""
+        return u
 
-    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int, out: Ring) -> Narrow:
-        """A phantom of the shares of the wrap."""
-        return e
+    def open_truncation(self, own: Ring, theirs: Ring, e: Narrow, r: Narrow, bits: int) -> tuple[Ring, Narrow]:
+        """Phantoms of both results."""
+        return own, e
 
-    def close_truncation(self, out: Ring, mine: Narrow, theirs: Narrow, bits: int) -> None:
-        """Nothing to do."""
-
-    def copy_into(self, values: Ring, out: Ring) -> None:
-        """Nothing to do."""
+    def close_truncation(self, base: Ring, mine: Narrow, theirs: Narrow, bits: int) -> Ring:
+        """A phantom of that size."""
+        return base
 
     def low_bits(self, x: Ring) -> Ring:
         """A phantom of the packed bits."""

@@ -23,22 +23,12 @@ party knows something that correlates with it. Whoever needs a result that depen
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import prod
-
 from tacit.foundation.errors import DomainError
-from tacit.primitive.driver import gather
-from tacit.primitive.mpc.kernel import VALUE_BITS, Ring, Shape
+from tacit.primitive.mpc.kernel import VALUE_BITS, Ring
 from tacit.primitive.mpc.replicated import compare
-from tacit.primitive.mpc.replicated.context import Context
+from tacit.primitive.mpc.replicated.context import Context, Seat
 from tacit.primitive.mpc.replicated.convert import lift_shared, replicate
 from tacit.primitive.mpc.replicated.share import RingShare
-
-PIECE = 1 << 15
-"""Elements that are truncated at a time."""
-
-Part = Callable[[int, int], Ring]
-"""part(begin, end): this party's additive share of those elements, flat, with a fresh sharing of zero in it."""
 
 
 async def truncate(ctx: Context, x: RingShare, bits: int, *, exact: bool) -> RingShare:
@@ -50,43 +40,32 @@ async def truncate(ctx: Context, x: RingShare, bits: int, *, exact: bool) -> Rin
     check(bits)
     if not bits:
         return x
-    local, own = ctx.local, ctx.local.flat(x.own)
-    return await close(
-        ctx, x.shape, lambda begin, end: local.add(own[begin:end], ctx.zero(end - begin)), bits, exact=exact
-    )
+    return await close(ctx, ctx.local.add(x.own, ctx.zero(x.shape)), bits, exact=exact)
 
 
-async def close(ctx: Context, shape: Shape, part: Part, bits: int, *, exact: bool) -> RingShare:
-    """z / 2**bits from additive shares of z, in pieces: they stay in the cache, and one travels while the next is computed.
+async def close(ctx: Context, z: Ring, bits: int, *, exact: bool) -> RingShare:
+    """z / 2**bits from additive shares z that carry a fresh sharing of zero.
 
     Reveals: nothing. Source: eprint 2019/131, 2020/338 (masks and their top bits); the dealer's own share as mask is ours.
     Costs: 2 rounds; 8 + w bytes per element and party, w = 2, 4 or 8 for up to 16, 32 or 62 bits. With `exact` see `_floor`.
     Error: 0 or +1 unit, 0 with `exact`. Domain: |z| < 2**62.
     """
-    size = prod(shape)
-    out = RingShare(ctx.local.empty(size), ctx.local.empty(size))
-    run = _floor if exact else _round
-    await gather(
-        *[run(ctx, part, bits, out, begin, min(begin + PIECE, size)) for begin in range(0, max(size, 1), PIECE)]
-    )
-    return RingShare(out.own.reshape(shape), out.next.reshape(shape))
+    flat = ctx.local.flat(z)
+    result = await (_floor if exact else _round)(ctx, ctx.seat(flat.size), flat, bits)
+    return RingShare(result.own.reshape(z.shape), result.next.reshape(z.shape))
 
 
-async def _round(ctx: Context, part: Part, bits: int, out: RingShare, begin: int, end: int) -> None:
-    """out[begin:end] = floor(z / 2**bits) + {0, 1}, as the module says."""
-    local, size = ctx.local, end - begin
-    seat = ctx.seat(size)
-    z = part(begin, end)
-    own, following = out.own[begin:end], out.next[begin:end]
+async def _round(ctx: Context, seat: Seat, z: Ring, bits: int) -> RingShare:
+    """floor(z / 2**bits) + {0, 1}, as the module says."""
+    local, size = ctx.local, z.size
     stream = ctx.stream()
     if seat.dealer:
         u, e, r = local.left_words(ctx.next_prg, stream, size, bits)
         u_right, e_right = local.split_mask(z, u, e, bits)
-        local.outer_component(u_right, local.right_words(ctx.own_prg, stream, size, bits), bits, own)
-        local.outer_component(u, r, bits, following)
+        b = local.outer_component(u_right, local.right_words(ctx.own_prg, stream, size, bits), bits)
         await ctx.swap(seat, [], [u_right, e_right])
         await ctx.swap(seat, [])
-        return
+        return RingShare(b, local.outer_component(u, r, bits))
     if seat.left:
         u, e, r = local.left_words(ctx.own_prg, stream, size, bits)
         (theirs,) = await ctx.swap(seat, [z := local.offset(z)])
@@ -94,15 +73,14 @@ async def _round(ctx: Context, part: Part, bits: int, out: RingShare, begin: int
         r = local.right_words(ctx.next_prg, stream, size, bits)
         u, e = local.empty(size), local.narrow_empty(size, bits)
         (theirs,) = await ctx.swap(seat, [z], [u, e])
-    outer, middle = (own, following) if seat.left else (following, own)
-    local.outer_component(u, r, bits, outer)
-    wrap = local.open_truncation(z, theirs, e, r, bits, middle)
+    base, wrap = local.open_truncation(z, theirs, e, r, bits)
     (theirs,) = await ctx.swap(seat, [wrap])
-    local.close_truncation(middle, wrap, theirs, bits)
+    outer = local.outer_component(u, r, bits)
+    return RingShare(*seat.held(outer, outer, local.close_truncation(base, wrap, theirs, bits)))
 
 
-async def _floor(ctx: Context, part: Part, bits: int, out: RingShare, begin: int, end: int) -> None:
-    """out[begin:end] = floor(z / 2**bits).
+async def _floor(ctx: Context, seat: Seat, z: Ring, bits: int) -> RingShare:
+    """floor(z / 2**bits).
 
     Computes: as `_round`, less the carry [C mod 2**bits < s mod 2**bits], compared as in `compare.py` and lifted.
     Reveals: nothing; the result depends on z alone.
@@ -110,13 +88,11 @@ async def _floor(ctx: Context, part: Part, bits: int, out: RingShare, begin: int
         and 24 from the dealer, and the bits of the comparison.
     Error: none. Domain: |z| < 2**62. Source: eprint 2020/338.
     """
-    local, size = ctx.local, end - begin
-    seat = ctx.seat(size)
-    z = part(begin, end)
+    local, size = ctx.local, z.size
     deal = ctx.deal(seat, 2 * size)
     known = local.neg(z) if seat.dealer else None
     digits = compare.deal(ctx, seat, known, bits, size)
-    floor = None
+    part = None
     if known is not None:
         first, second = deal.first, deal.second
         local.truncate_deal(known, first[:size], first[size:], bits, second[:size], second[size:])
@@ -131,10 +107,8 @@ async def _floor(ctx: Context, part: Part, bits: int, out: RingShare, begin: int
         assert carry is not None
         dealt, rounded = deal.first if seat.left else deal.second, local.empty(size)
         local.truncate_close(own, theirs, dealt[:size], dealt[size:], bits, rounded, leader=seat.left)
-        floor = local.sub(rounded, carry)
-    result = await replicate(ctx, seat, floor, (size,))
-    local.copy_into(result.own, out.own[begin:end])
-    local.copy_into(result.next, out.next[begin:end])
+        part = local.sub(rounded, carry)
+    return await replicate(ctx, seat, part, (size,))
 
 
 def check(bits: int) -> None:

@@ -128,7 +128,7 @@ def _fit_at(recipe: Recipe, period: float, x: Reals, y: Reals, weight: Reals) ->
     error = np.inf
     for _ in range(ROUNDS):
         root = np.sqrt(lawson)
-        found = np.linalg.lstsq(basis * root[:, None], target * root, rcond=1e-10)[0]
+        found: Reals = np.linalg.lstsq(basis * root[:, None], target * root, rcond=1e-10)[0].astype(np.float64)
         residual = np.abs(basis @ found - target)
         if residual.max() < error:
             best, error = found, float(residual.max())

@@ -18,6 +18,7 @@ from tacit.primitive.mpc.function.elementary.opening import offset
 from tacit.primitive.mpc.function.elementary.quotient import divide, quotient
 from tacit.primitive.mpc.function.elementary.series import elementwise, evaluate, ring
 from tacit.primitive.mpc.function.elementary.table import ARC, ATAN, RECIPROCAL, SQRT
+from tacit.primitive.mpc.function.operand import Number
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
 from tacit.primitive.mpc.separable import TrigonometricSeries, turn_of
 from tacit.primitive.mpc.value import Fixed
@@ -64,7 +65,7 @@ async def cos(k: Kernel, x: Fixed) -> Fixed:
     source=SOURCE,
 )
 @elementwise
-async def tan(k: Kernel, x: Fixed) -> Fixed:
+async def tan(k: Kernel, x: Fixed) -> Number:
     """The tangent, as sin / cos.
 
     Reveals: nothing. Costs: 2 rounds and those of `divide`. Error: 2**-15 relative + 6 (1 + |tan x|)**2 ulps.
