@@ -164,7 +164,7 @@ _ADAPTERS: Mapping[str, Callable[[Step, int], tuple[Call, dict[str, Any]]]] = {
     "conv": _convolution,
     "conv_image_gradient": _convolution,
     "conv_kernel_gradient": _convolution,
-    **{name: _over(name) for name in ("sum", "mean", "prod", "max", "min", "any", "all", "softmax", "logsumexp")},
+    **{name: _over(name) for name in ("sum", "mean", "prod", "max", "min", "any", "all", "softmax", "log_softmax", "logsumexp")},
 }
 
 _SCALED = frozenset({"rescale"})

@@ -38,6 +38,7 @@ from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
 
 PR_SET_PDEATHSIG = 1
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 class Worker:
@@ -271,6 +272,7 @@ def _replicated() -> Callable[..., Any]:
 def main() -> None:
     """Run one party until its session ends. Exit status 0 in good order, 1 after an error that was reported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when a party stops, and ends the control line
+    _keep_memory()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
@@ -300,6 +302,17 @@ def main() -> None:
     finally:
         for channel in channels.values():
             channel.close()
+
+
+def _keep_memory() -> None:
+    """Have the allocator keep freed memory: protocols make the same large temporaries again and again, and taking
+    fresh pages from the kernel for each would cost more than computing on them (products of 1e6: three times)."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return  # another C library than glibc
+    for option, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20)):
+        mallopt(option, value)
 
 
 def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:

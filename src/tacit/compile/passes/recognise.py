@@ -1,4 +1,8 @@
-"""Named computations: what the library computes as a whole, cheaper or more accurately than its parts."""
+"""Named computations: what the library computes as a whole, cheaper or more accurately than its parts.
+
+Also the quotients that a gradient of a logarithm leaves behind, and that cancel: in fixed point a / s * (s * b) has lost the
+digits of a small s, where a * b has not.
+"""
 
 from __future__ import annotations
 
@@ -110,31 +114,107 @@ def _axes_of(edit: Editor, slot: int, name: str) -> tuple[int, ...] | None:
 
 def _softmax(edit: Editor, step: Step, binding: Binding) -> int | None:
     """exp(x - max(x)) / sum(exp(x - max(x))) over the same axes, spread back over them."""
-    exp = edit.producer[binding["e"]]
-    shifted = edit.producer[exp.inputs[0]]
-    out, x = edit.slots[step.outputs[0]], edit.slots[shifted.inputs[0]]
+    axes = _row_axes(edit, binding)
+    out = edit.slots[step.outputs[0]]
+    if axes is None or out.shape != edit.slots[binding["x"]].shape:
+        return None
+    if not _keeps_axes(edit, step.inputs[1], binding["total"], out, axes):
+        return None
+    return _softmax_of(edit, binding["x"], axes, out, step.line)
+
+
+def _softmax_of(edit: Editor, x: int, axes: tuple[int, ...], out: SlotType, line: str) -> int:
+    """softmax, by way of log_softmax where that is computed anyway."""
+    for step in edit.steps:
+        if step.name == "log_softmax" and step.inputs[0] == x and tuple(step.params["axes"]) == axes:
+            return edit.emit("exp", step.outputs, out, line)
+    return edit.emit("softmax", [x], out, line, axes=axes)
+
+
+def _log_softmax(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """(x - max(x)) - log(sum(exp(x - max(x))))."""
+    axes = _row_axes(edit, binding)
+    out = edit.slots[step.outputs[0]]
+    if axes is None or out.shape != edit.slots[binding["x"]].shape:
+        return None
+    if not _keeps_axes(edit, step.inputs[1], binding["total"], out, axes):
+        return None
+    return edit.emit("log_softmax", [binding["x"]], out, step.line, axes=axes)
+
+
+def _logsumexp(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """log(sum(exp(x - max(x)))) + max(x)."""
+    axes = _row_axes(edit, binding)
+    out, total = edit.slots[step.outputs[0]], edit.slots[binding["total"]]
+    if axes is None or out.size != total.size:
+        return None
+    result = edit.emit("logsumexp", [binding["x"]], total, step.line, axes=axes)
+    return result if out.shape == total.shape else edit.emit("reshape", [result], out, step.line, shape=out.shape)
+
+
+def _row_axes(edit: Editor, binding: Binding) -> tuple[int, ...] | None:
+    """The axes over which both the maximum and the sum run, if x - max(x) was spread back over them."""
     axes = _axes_of(edit, binding["total"], "sum")
-    if x.shape != out.shape or axes is None or axes != _axes_of(edit, binding["top"], "max"):
+    x = edit.slots[binding["x"]]
+    if axes is None or axes != _axes_of(edit, binding["top"], "max"):
         return None
-    if not _keeps_axes(edit, shifted.inputs[1], binding["top"], x, axes):
-        return None
-    if not _keeps_axes(edit, step.inputs[1], binding["total"], x, axes):
-        return None
-    return edit.emit("softmax", [shifted.inputs[0]], out, step.line, axes=axes)
+    shifted = edit.producer[binding["shift"]]
+    fits = x.shape == edit.slots[binding["shift"]].shape and _keeps_axes(edit, shifted.inputs[1], binding["top"], x, axes)
+    return axes if fits else None
 
 
-def _keeps_axes(edit: Editor, slot: int, reduced: int, x: SlotType, axes: tuple[int, ...]) -> bool:
-    """Say whether `slot` is `reduced` with its axes back in place, of length one or repeated."""
+def _logaddexp(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """max(x, y) + log1p(exp(-|x - y|))."""
+    x, y, out = edit.slots[binding["x"]], edit.slots[binding["y"]], edit.slots[step.outputs[0]]
+    if x.shape != out.shape or y.shape != out.shape or x.public or y.public:
+        return None
+    return edit.emit("logaddexp", [binding["x"], binding["y"]], out, step.line)
+
+
+def _log_of_sigmoid(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """log(sigmoid(x)) = -softplus(-x)."""
+    out = edit.slots[step.outputs[0]]
+    turned = edit.emit("neg", [binding["x"]], out, step.line)
+    return edit.emit("neg", [edit.emit("softplus", [turned], out, step.line)], out, step.line)
+
+
+def _log_of_complement(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """log(1 - sigmoid(x)) = -softplus(x)."""
+    out = edit.slots[step.outputs[0]]
+    return edit.emit("neg", [edit.emit("softplus", [binding["x"]], out, step.line)], out, step.line)
+
+
+def _cancel(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """(a / s) * (s * b) = a * b."""
+    out = edit.slots[step.outputs[0]]
+    if any(edit.slots[binding[name]].shape != out.shape for name in "as"):
+        return None
+    return edit.emit("mul", [binding["a"], binding["b"]], out, step.line)
+
+
+def _cancel_both(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """(a / s - c / t) * (s * t) = a * t - c * s."""
+    out = edit.slots[step.outputs[0]]
+    if any(edit.slots[binding[name]].shape != out.shape for name in ("a", "s", "c", "t")):
+        return None
+    first = edit.emit("mul", [binding["a"], binding["t"]], out, step.line)
+    second = edit.emit("mul", [binding["c"], binding["s"]], out, step.line)
+    return edit.emit("sub", [first, second], out, step.line)
+
+
+def _keeps_axes(edit: Editor, slot: int, source: int, x: SlotType, axes: tuple[int, ...]) -> bool:
+    """Say whether `slot` is `source` (or its logarithm) with its axes back in place, of length one or repeated."""
     middle = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-    shape = edit.slots[slot].shape
-    if shape not in {middle, x.shape}:
-        return False
     places = tuple(a for a in range(len(x.shape)) if a not in axes)
-    while slot != reduced:
+    if edit.slots[slot].shape not in {middle, x.shape}:
+        return False
+    while slot != source:
         step = edit.producer[slot]
-        source = edit.slots[step.inputs[0]].shape
+        shape = edit.slots[step.inputs[0]].shape
+        if shape not in {middle, x.shape, edit.slots[source].shape}:
+            return False
         if step.name == "broadcast":
-            expected = places if len(source) == len(places) else tuple(range(len(x.shape)))
+            expected = places if len(shape) == len(places) else tuple(range(len(x.shape)))
             if tuple(step.params["axes"]) != expected:
                 return False
         slot = step.inputs[0]
@@ -143,17 +223,12 @@ def _keeps_axes(edit: Editor, slot: int, reduced: int, x: SlotType, axes: tuple[
 
 def _softmax_gradient(edit: Editor, step: Step, binding: Binding) -> int | None:
     """spread(g / total) * e, with e = exp(x - max(x)) and total = sum(e): g * (e / total) keeps the digits of small g."""
-    total, exp = edit.producer[binding["total"]], edit.producer.get(binding["e"])
-    if exp is None or exp.name != "exp":
-        return None
-    e, g = edit.slots[binding["e"]], edit.slots[binding["g"]]
-    axes = tuple(total.params["axes"])
-    reduced = edit.slots[binding["total"]]
-    if e.kind != "fixed" or edit.slots[step.outputs[0]].shape != e.shape:
+    axes = _row_axes(edit, binding)
+    e, g, reduced = (edit.slots[binding[name]] for name in ("e", "g", "total"))
+    if axes is None or edit.slots[step.outputs[0]].shape != e.shape:
         return None
     places = tuple(a for a in range(len(e.shape)) if a not in axes)
-    spread = edit.emit("broadcast", [binding["total"]], e, step.line, shape=e.shape, axes=places)
-    share = edit.emit("divide", [binding["e"], spread], e, step.line)
+    share = _softmax_of(edit, binding["x"], axes, e, step.line)
     if len(g.shape) and g.shape != reduced.shape:
         middle = tuple(1 if a in axes else n for a, n in enumerate(e.shape))
         if g.shape not in {middle, e.shape}:
@@ -169,8 +244,11 @@ def _softmax_gradient(edit: Editor, step: Step, binding: Binding) -> int | None:
 
 _HALF = 0.7071067811865476
 _TANH = ("tanh", ("mul", 0.7978845608, ("add", "x", ("mul", 0.044715, ("mul", "x", ("square", "x"))))))
-_EXP = ("as", "e", ("exp", ("sub", "x", ("spread", ("as", "top", ("max", "x"))))))
+_SHIFT = ("as", "shift", ("sub", "x", ("spread", ("as", "top", ("max", "x")))))
+_EXP = ("as", "e", ("exp", _SHIFT))
 _TOTAL = ("as", "total", ("sum", "e"))
+_LOG = ("log", ("spread", ("as", "total", ("sum", ("exp", "shift")))))
+_SMOOTH = ("log1p", ("exp", ("neg", ("abs", "x"))))
 
 _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
     # a pattern, whether its inner parts must not be needed elsewhere, and what to write instead
@@ -179,8 +257,23 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("select", ("gt", "x", 0), "x", 0), True, _unary("relu")),
         (("select", ("ge", "x", 0), "x", 0), True, _unary("relu")),
     ),
-    "add": ((("add", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),),
-    "sub": ((("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),),
+    "add": (
+        (("add", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
+        (("add", ("relu", "x"), _SMOOTH), False, _unary("softplus")),
+        (("add", ("maximum", "x", "y"), ("log1p", ("exp", ("neg", ("abs", ("sub", "x", "y")))))), False, _logaddexp),
+        (("add", ("log", ("spread", ("as", "total", ("sum", _EXP)))), ("spread", "top")), False, _logsumexp),
+    ),
+    "sub": (
+        (("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
+        (("sub", _SHIFT, ("spread", _LOG)), False, _log_softmax),
+    ),
+    "log": (
+        (("log", ("sigmoid", "x")), False, _log_of_sigmoid),
+        (("log", ("sub", 1.0, ("sigmoid", "x"))), False, _log_of_complement),
+    ),
+    "exp": (
+        (("exp", ("sub", "x", ("softplus", "x"))), False, _unary("sigmoid")),
+    ),
     "minimum": (
         (("minimum", ("maximum", "x", "low"), "high"), True, _clip),
         (("minimum", ("relu", "x"), "high"), True, _clip_relu),
@@ -198,6 +291,8 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("mul", "x", ("sigmoid", "x")), True, _unary("silu")),
         (("mul", "x", ("mul", 0.5, ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
         (("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))), True, _unary("gelu", approximate=False)),
-        (("mul", "e", ("spread", ("divide", "g", ("spread", _TOTAL)))), False, _softmax_gradient),
+        (("mul", _EXP, ("spread", ("divide", "g", ("spread", _TOTAL)))), False, _softmax_gradient),
+        (("mul", ("divide", "a", "s"), ("mul", "s", "b")), False, _cancel),
+        (("mul", ("sub", ("divide", "a", "s"), ("divide", "c", "t")), ("mul", "s", "t")), False, _cancel_both),
     ),
 }

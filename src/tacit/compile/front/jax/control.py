@@ -32,7 +32,7 @@ MAX_TRIPS = 1_000_000
 def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
     """The body, inlined, unless the library computes the whole."""
     named = NAMED.get(eqn.params.get("name", ""))
-    if named is not None and any(ops.is_secret(x) for x in operands) and _is_library(eqn, named[0]):
+    if named is not None and any(ops.is_secret(x) for x in operands) and _fits(named[1], operands) and _is_library(eqn, named[0]):
         aval = eqn.outvars[0].aval
         return [b.emit(named[1], operands, aval.shape, kind_of(aval.dtype), str(aval.dtype))]  # type: ignore[list-item]
     body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
@@ -45,8 +45,18 @@ def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
 NAMED: dict[str, tuple[Callable[..., Any], str]] = {
     "remainder": (jnp.remainder, "mod"),
     "floor_divide": (jnp.floor_divide, "floor_divide"),
+    "hypot": (jnp.hypot, "hypot"),
+    "log10": (jnp.log10, "log10"),
+    "log2": (jnp.log2, "log2"),
 }
 """Calls that JAX names and the library computes as a whole: the name, the function that JAX traces, the step."""
+
+
+def _fits(name: str, operands: Sequence[Operand]) -> bool:
+    """Say whether the library takes such operands: a public divisor must not be zero, hypot takes two secrets."""
+    if name in {"mod", "floor_divide"}:
+        return not ops.known(operands[1]) or bool(np.all(operands[1]))
+    return all(ops.is_secret(x) and ops.kind(x) == "fixed" for x in operands)
 
 
 def _is_library(eqn: Any, function: Callable[..., Any]) -> bool:

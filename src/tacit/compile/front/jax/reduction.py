@@ -89,6 +89,8 @@ def reduce(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
 
 def combine(b: Builder, closed: Any, left: list[Operand], right: list[Operand]) -> list[Operand]:
     """A scalar jaxpr of two halves, applied element-wise."""
+    if not hasattr(closed, "consts"):
+        closed = jex.ClosedJaxpr(closed, ())
     spec = [jax.ShapeDtypeStruct(x.shape, v.aval.dtype) for x, v in zip([*left, *right], closed.jaxpr.invars, strict=True)]
     function = jex.jaxpr_as_fun(closed)
     for _ in range(left[0].ndim):

@@ -26,7 +26,7 @@ from tacit.primitive.mpc.function.operand import (
     wrap,
 )
 from tacit.primitive.mpc.kernel import Arith, Bilinear, Bits, Kernel, Ring
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Public, Value
+from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 
 ELEMENTWISE = Elementwise()
 
@@ -114,7 +114,7 @@ async def mul(k: Kernel, x: Value, y: Value, *, bits: int | None = None, keep: b
     return await bilinear(k, ELEMENTWISE, x, y, bits=bits, keep=keep)
 
 
-async def _gated(k: Kernel, a: Boolean, x: Value, bits: int | None, *, keep: bool) -> Number:
+async def _gated(k: Kernel, a: Boolean, x: Any, bits: int | None, *, keep: bool) -> Number:
     """a * x for a shared truth value: one gate, or a lift and a public factor."""
     kind = type(x)
     if kind is Boolean:
@@ -123,7 +123,7 @@ async def _gated(k: Kernel, a: Boolean, x: Value, bits: int | None, *, keep: boo
     if kind is Fixed or kind is Integer:
         shape = np.broadcast_shapes(a.shape, x.shape)
         share = await k.gate(spread_bits(k, a.share, shape), spread(k, x.share, shape))
-        return wrap(share, x.bits if kind is Fixed else None)  # type: ignore[union-attr]
+        return wrap(share, x.bits if kind is Fixed else None)
     return await bilinear(k, ELEMENTWISE, Integer(await k.lift(a.share)), x, bits=bits, keep=keep)
 
 
@@ -138,7 +138,7 @@ def spread_bits(k: Kernel, a: Bits, shape: tuple[int, ...]) -> Bits:
 
 
 async def bilinear(
-    k: Kernel, form: Bilinear, x: Value, y: Value, *, bits: int | None = None, keep: bool = False
+    k: Kernel, form: Bilinear, x: Any, y: Any, *, bits: int | None = None, keep: bool = False
 ) -> Number:
     """form(x, y): the one path of all products, see `mul` for scales and costs."""
     if type(x) is Boolean:
@@ -165,7 +165,7 @@ async def bilinear(
 
 
 async def _public_product(
-    k: Kernel, form: Bilinear, x: Number, values: Public, bits: int | None, *, left: bool, keep: bool
+    k: Kernel, form: Bilinear, x: Any, values: Any, bits: int | None, *, left: bool, keep: bool
 ) -> Number:
     fixed = type(x) is Fixed
     if not fixed and not is_real(values):

@@ -30,7 +30,9 @@ async def to_integer(k: Kernel, x: Value, *, rounding: str = "trunc") -> Integer
     Reveals: nothing. Costs: none for integers, a `lift` for truth values, for reals those of `rounding.py`. Error: none.
     """
     value = await number(k, x)
-    return Integer(await whole(k, value.share, value.bits, rounding)) if type(value) is Fixed else value
+    if type(value) is Fixed:
+        return Integer(await whole(k, value.share, value.bits, rounding))
+    return Integer(value.share)
 
 
 @contract(domain=RANGE, error=EXACT)

@@ -6,6 +6,8 @@ which leaves 2**(62 - bits) for reals.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tacit.primitive.mpc.function.arithmetic import difference, spread_bits
@@ -129,7 +131,7 @@ async def nonzero(k: Kernel, x: Arith) -> Bits:
     return k.xor(k.rearrange(lambda s: s[0], signs), k.rearrange(lambda s: s[1], signs))
 
 
-async def _unequal_bits(k: Kernel, x: Value, y: Value) -> Boolean | None:
+async def _unequal_bits(k: Kernel, x: Any, y: Any) -> Boolean | None:
     """x xor y where both are truth values, else None."""
     if type(x) is not Boolean and type(y) is not Boolean:
         return None

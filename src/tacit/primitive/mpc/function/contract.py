@@ -5,7 +5,7 @@ Tests read it to choose inputs and to judge results; the documentation's table o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from tacit.foundation.errors import ConfigError
 
-Function = Callable[..., Awaitable[Any]]
+Function = Callable[..., Coroutine[Any, Any, Any]]
 F = TypeVar("F", bound=Function)
 
 NOTHING = "nothing"

@@ -130,8 +130,10 @@ async def _estimated(k: Kernel, x: Arith, divisor: Any) -> tuple[Arith, Arith]:
 
 
 async def _correction(k: Kernel, x: Arith, probes: list[Arith], *, towards_zero: bool) -> Arith:
-    """What a quotient lacks, from [rest + c, rest, rest - c] with |rest| < 2 c: floor(rest / c), and 1 more where the
-    quotient goes towards zero, x < 0 and c does not divide x."""
+    """What a quotient lacks, from [rest + c, rest, rest - c] with |rest| < 2 c.
+
+    That is floor(rest / c), and 1 more where it goes towards zero, x < 0, and c does not divide x.
+    """
     if not towards_zero:
         lifted = await k.lift(await k.negative(k.linear(lambda *s: np.stack(s), *probes)))
         return k.add_public(k.linear(lambda s: np.negative(s.sum(axis=0, dtype=np.uint64)), lifted), ring(1))

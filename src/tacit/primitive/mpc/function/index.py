@@ -19,7 +19,7 @@ from tacit.foundation.errors import ConfigError, ShapeError, TacitError, TypeMis
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.arithmetic import add, bilinear, spread_bits, sub
 from tacit.primitive.mpc.function.contract import EXACT, contract
-from tacit.primitive.mpc.function.operand import at_scale, common_bits, is_secret, wrap
+from tacit.primitive.mpc.function.operand import at_scale, common_bits, is_secret, number, wrap
 from tacit.primitive.mpc.function.product import Contraction
 from tacit.primitive.mpc.function.reduce import normalised
 from tacit.primitive.mpc.function.rounding import ring
@@ -53,10 +53,7 @@ async def take(k: Kernel, x: Value, indices: Value, *, axis: int = 0, mode: str 
     picked = await bilinear(k, Contraction(((rank,), (along,))), code, values)
     order = [*range(rank, rank + along), *range(rank), *range(rank + along, rank + len(x.shape) - 1)]
     result = move(k, lambda s: np.transpose(s, order), picked)
-    if type(x) is Boolean:
-        assert type(result) is Integer
-        return Boolean(k.rearrange(lambda b: b[..., 0], await k.decompose(result.share, 1)))
-    return result
+    return await _as_given(k, result, x)
 
 
 @contract(domain=INSIDE, error=EXACT)
@@ -73,8 +70,9 @@ async def _code(k: Kernel, index: Integer, count: int, mode: str) -> Bits:
     if mode not in {"promise", "clip", "zero"}:
         raise ConfigError(f"mode is 'promise', 'clip' or 'zero', not {mode!r}")
     if mode == "clip":
-        index = await clip(k, index, np.asarray(0), np.asarray(count - 1))
-    if mode != "zero":
+        share = (await number(k, await clip(k, index, np.asarray(0), np.asarray(count - 1)))).share
+        return await one_hot_bits(k, share, count)
+    if mode == "promise":
         return await one_hot_bits(k, index.share, count)
     ends = k.linear(lambda s, t: np.stack([s, t]), index.share, k.add_public(index.share, ring(-count)))
     signs, code = await gather(k.negative(ends), one_hot_bits(k, index.share, count))

@@ -113,9 +113,7 @@ async def shift_left(k: Kernel, x: Value, count: Value) -> Integer:
     if not is_secret(count):
         return Integer(k.scale(_integer(x), np.left_shift(np.uint64(1), _counts(count))))
     power = Integer(await k.compose(await one_hot_bits(k, _integer(count), WORD - 2)))
-    result = await mul(k, x if not is_secret(x) else Integer(_integer(x)), power)
-    assert type(result) is Integer
-    return result
+    return Integer((await mul(k, x if not is_secret(x) else Integer(_integer(x)), power)).share)
 
 
 @contract(domain=WIDTH, error=EXACT)
@@ -203,7 +201,7 @@ def _counts(count: Value) -> Any:
     counts = np.asarray(count)
     if counts.dtype.kind not in "iu":
         raise TypeMismatch(f"a shift count is an integer, not {counts.dtype}")
-    if counts.size and not (0 <= counts.min() and counts.max() < WORD - 2):
+    if counts.size and (counts.min() < 0 or counts.max() > WORD - 3):
         raise DomainError(f"shift counts lie between 0 and 61, not {counts.min()} to {counts.max()}")
     return counts.astype(np.uint64)
 

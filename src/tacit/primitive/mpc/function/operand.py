@@ -13,12 +13,12 @@ from math import frexp, isfinite, ldexp
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from typing_extensions import TypeIs
 
 from tacit.foundation.errors import DomainError, FixedPointOverflow, TypeMismatch
 from tacit.primitive.local import NativeLocal, encode
 from tacit.primitive.mpc.kernel import VALUE_BITS, Arith, Bilinear, Kernel, Ring, Shape
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Secret, Value
 
 Number: TypeAlias = Fixed | Integer
 Operand: TypeAlias = Arith | Ring
@@ -31,7 +31,7 @@ _LARGEST = 2**VALUE_BITS
 _MASK = 2**64 - 1
 
 
-def is_secret(x: Any) -> bool:
+def is_secret(x: Any) -> TypeIs[Secret]:
     """Say whether an operand is shared."""
     kind = type(x)
     return kind is Fixed or kind is Integer or kind is Boolean
@@ -49,12 +49,11 @@ def bits_of(x: Value) -> int | None:
 
 async def number(k: Kernel, x: Value) -> Number:
     """A shared number as it is, a shared truth value as the integer 0 or 1. Costs: a lift for truth values."""
-    kind = type(x)
-    if kind is Fixed or kind is Integer:
-        return x  # type: ignore[return-value]
-    if kind is Boolean:
-        return Integer(await k.lift(x.share))  # type: ignore[union-attr]
-    raise TypeMismatch(f"a shared operand is needed here, not a public {kind.__name__}. Compute on public values in NumPy.")
+    if type(x) is Fixed or type(x) is Integer:
+        return x
+    if type(x) is Boolean:
+        return Integer(await k.lift(x.share))
+    raise TypeMismatch(f"a shared operand is needed here, not a public {type(x).__name__}. Compute on public values in NumPy.")
 
 
 async def aligned(k: Kernel, x: Value, y: Value, bits: int | None = None) -> tuple[Operand, Operand, int | None]:
@@ -82,13 +81,12 @@ def common_bits(xs: Sequence[Value], bits: int | None = None) -> int | None:
 
 async def at_scale(k: Kernel, x: Value, bits: int | None) -> Operand:
     """One operand as ring elements of so many fraction bits (None: integers): a share, or an array where public."""
-    kind = type(x)
-    if kind is Fixed:
-        return await rescaled(k, x.share, x.bits, bits or 0)  # type: ignore[union-attr]
-    if kind is Integer:
-        return await rescaled(k, x.share, 0, bits or 0)  # type: ignore[union-attr]
-    if kind is Boolean:
-        return await rescaled(k, await k.lift(x.share), 0, bits or 0)  # type: ignore[union-attr]
+    if type(x) is Fixed:
+        return await rescaled(k, x.share, x.bits, bits or 0)
+    if type(x) is Integer:
+        return await rescaled(k, x.share, 0, bits or 0)
+    if type(x) is Boolean:
+        return await rescaled(k, await k.lift(x.share), 0, bits or 0)
     return constant(x, bits)
 
 
@@ -193,6 +191,7 @@ class Times:
         """Whether the public operand is the left one."""
 
     def __call__(self, share: Ring) -> Ring:
+        """The product with one share."""
         if self.left:
             return self.form.apply(LOCAL, self.constant, share)
         return self.form.apply(LOCAL, share, self.constant)

@@ -12,14 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tacit.foundation.errors import ShapeError
-from tacit.primitive.mpc.function.arithmetic import ELEMENTWISE, mul, rescale, sub
-from tacit.primitive.mpc.function.contract import EXACT, RANGE, bounded, contract, magnitude, ulps
+from tacit.primitive.mpc.function.arithmetic import ELEMENTWISE, difference, mul, rescale
+from tacit.primitive.mpc.function.contract import EXACT, RANGE, bounded, contract, magnitude
 from tacit.primitive.mpc.function.logic import conjunction
 from tacit.primitive.mpc.function.operand import DEFAULT_BITS, Number, bits_of, number, rescaled, wrap
 from tacit.primitive.mpc.function.product import Contraction
-from tacit.primitive.mpc.function.structure import move
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel, Shape
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.primitive.mpc.value import Boolean, Fixed, Value
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -58,7 +57,7 @@ async def mean(
 
 
 async def _share_of(k: Kernel, total: Number, terms: int, bits: int | None) -> Fixed:
-    """total / terms."""
+    """The share of each of so many terms in a total."""
     scale = (total.bits if type(total) is Fixed else DEFAULT_BITS) if bits is None else bits
     fixed = total if type(total) is Fixed else Fixed(await rescaled(k, total.share, 0, scale), scale)
     halvings = terms.bit_length() - 1
@@ -69,9 +68,7 @@ async def _share_of(k: Kernel, total: Number, terms: int, bits: int | None) -> F
         terms_left = float(terms)
     if terms_left == 1.0:
         return await rescale(k, fixed, scale)
-    result = await mul(k, fixed, np.asarray(1.0 / terms_left), bits=scale)
-    assert type(result) is Fixed
-    return result
+    return Fixed((await mul(k, fixed, np.asarray(1.0 / terms_left), bits=scale)).share, scale)
 
 
 @contract(
@@ -95,14 +92,13 @@ async def var(
     if terms <= ddof:
         raise ShapeError(f"the variance of {terms} elements with ddof={ddof} is not defined")
     centre = await mean(k, value, axis=axes, keepdims=True, bits=bits)
-    distance = await sub(k, value, centre)
-    assert type(distance) is Fixed
-    rows, rest = _rows(k, distance.share, axes)
+    distance, scale = await difference(k, value, centre)
+    rows, rest = _rows(k, distance, axes)
     groups = k.linear(lambda s: _grouped(s, SMALL), rows)
     form = Contraction(((2,), (2,)), ((0, 1), (0, 1)))
-    squares = await k.product(form, groups, groups, truncate=distance.bits)
-    total = Fixed(k.linear(lambda s: s.sum(axis=1, dtype=np.uint64), squares), distance.bits)
-    result = await _share_of(k, total, terms - ddof, bits)
+    squares = await k.product(form, groups, groups, truncate=scale or 0)
+    total = Fixed(k.linear(lambda s: s.sum(axis=1, dtype=np.uint64), squares), scale or 0)
+    result = await _share_of(k, total, terms - ddof, centre.bits)
     shape = tuple(1 if i in axes else n for i, n in enumerate(value.shape)) if keepdims else rest
     return Fixed(k.linear(lambda s: s.reshape(shape), result.share), result.bits)
 

@@ -17,7 +17,7 @@ from tacit.primitive.mpc.function.chunk import chunked, large
 from tacit.primitive.mpc.function.contract import EXACT, RANGE, contract
 from tacit.primitive.mpc.function.operand import Number, number
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel, Ring
-from tacit.primitive.mpc.value import Fixed, Integer, Value
+from tacit.primitive.mpc.value import Fixed, Value
 
 MODES = ("floor", "ceil", "trunc", "even", "away")
 
@@ -61,11 +61,10 @@ async def round_(k: Kernel, x: Value, *, ties: str = "even") -> Number:
 
 async def _rounded(k: Kernel, x: Value, mode: str) -> Number:
     value = await number(k, x)
-    if type(value) is Integer:
+    if type(value) is not Fixed:
         return value
     if large(value):
         return await chunked(k, _rounded, value, mode=mode)
-    assert type(value) is Fixed
     share = await whole(k, value.share, value.bits, mode)
     return Fixed(k.scale(share, np.asarray(np.uint64(1 << value.bits))), value.bits)
 

@@ -160,10 +160,8 @@ async def clip(k: Kernel, x: Value, low: Value | None = None, high: Value | None
     Reveals: nothing. Costs: one `negative` and one `gate`, of twice the size. Error: none.
     """
     low, high = _bound(low), _bound(high)
-    if low is None and high is None:
-        return x
     if low is None:
-        return await minimum(k, x, high)
+        return x if high is None else await minimum(k, x, high)
     if high is None:
         return await maximum(k, x, low)
     if large(x, low, high):

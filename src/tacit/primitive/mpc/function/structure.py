@@ -13,19 +13,18 @@ import numpy as np
 
 from tacit.foundation.errors import ShapeError, TacitError
 from tacit.primitive.mpc.function.contract import contract
-from tacit.primitive.mpc.function.operand import at_scale, common_bits, is_secret, wrap
+from tacit.primitive.mpc.function.operand import at_scale, common_bits, constant, is_secret, wrap
 from tacit.primitive.mpc.kernel import Kernel, Shape
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 
 
 def move(k: Kernel, function: Callable[..., Any], x: Value) -> Value:
     """Apply a map that only moves, copies or drops elements."""
-    kind = type(x)
-    if kind is Fixed:
+    if type(x) is Fixed:
         return Fixed(k.linear(function, x.share), x.bits)
-    if kind is Integer:
+    if type(x) is Integer:
         return Integer(k.linear(function, x.share))
-    if kind is Boolean:
+    if type(x) is Boolean:
         return Boolean(k.rearrange(function, x.share))
     return np.asarray(function(np.asarray(x)))
 
@@ -256,9 +255,9 @@ async def pad(k: Kernel, x: Value, widths: Sequence[tuple[int, int, int]], value
     if type(padded) is Boolean:
         return Boolean(k.xor(padded.share, k.public_bits(border)))
     if not is_secret(padded):
-        return np.where(border, np.asarray(value).astype(np.asarray(x).dtype), padded)
+        return np.where(border, np.asarray(value).astype(padded.dtype), padded)
     bits = padded.bits if type(padded) is Fixed else None
-    fill = await at_scale(k, np.where(border, value, np.zeros_like(value)), bits)
+    fill = constant(np.where(border, value, np.zeros_like(value)), bits)
     return wrap(k.add_public(padded.share, fill), bits)
 
 

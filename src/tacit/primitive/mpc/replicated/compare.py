@@ -46,7 +46,8 @@ class Digits:
 
     def rows(self, seat: Seat, words: int) -> Ring:
         """This party's shares of all that was dealt, as planes."""
-        return (self.deal.first if seat.left else self.deal.second).reshape(-1, words)
+        count = self.indicators + sum(level[1] for level in self.levels)
+        return (self.deal.first if seat.left else self.deal.second).reshape(count, words)
 
 
 async def negative(ctx: Context, x: RingShare) -> BitShare:
