@@ -27,14 +27,19 @@ PROTOCOLS = {"Assisted": dry_assisted, "Replicated": dry_replicated}
 N = 6400
 BITS = 18
 
-F, I, B = "fixed", "int", "bool"
+F, Z, B = "fixed", "int", "bool"
 CONV = {"geometry": Geometry(padding=(1, 1, 1, 1))}
 IMAGE, KERNEL = (1, 10, 10, 64), (3, 3, 64, 64)
 
 # name: (operands as (kind, shape) or public values, parameters). One real operand of N elements where a name is missing.
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    **dict.fromkeys(("add", "sub", "mul", "lt", "gt", "le", "ge", "ne", "eq", "maximum", "minimum"), (((F, (N,)), (F, (N,))), {})),
-    **dict.fromkeys(("divide", "atan2", "hypot", "logaddexp", "logaddexp2", "floor_divide", "mod", "trunc_divide", "rem"), (((F, (N,)), (F, (N,))), {})),
+    **dict.fromkeys(
+        ("add", "sub", "mul", "lt", "gt", "le", "ge", "ne", "eq", "maximum", "minimum"), (((F, (N,)), (F, (N,))), {})
+    ),
+    **dict.fromkeys(
+        ("divide", "atan2", "hypot", "logaddexp", "logaddexp2", "floor_divide", "mod", "trunc_divide", "rem"),
+        (((F, (N,)), (F, (N,))), {}),
+    ),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor"), (((B, (N,)), (B, (N,))), {})),
     "logical_not": (((B, (N,)),), {}),
     "rescale": (((F, (N,)),), {"bits": 10}),
@@ -63,22 +68,25 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "pad": (((F, (N,)),), {"widths": [(1, 1, 0)]}),
     **dict.fromkeys(("all", "any"), (((B, (64, 100)),), {"axis": 1})),
     **dict.fromkeys(("cumall", "cumany"), (((B, (100, 64)),), {})),
-    **dict.fromkeys(("sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin", "max_and_argmax", "min_and_argmin"), (((F, (64, 100)),), {"axis": 1})),
+    **dict.fromkeys(
+        ("sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin", "max_and_argmax", "min_and_argmin"),
+        (((F, (64, 100)),), {"axis": 1}),
+    ),
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin"), (((F, (100, 64)),), {})),
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp"), (((F, (64, 100)),), {"axis": -1})),
     "shuffle": (((F, (N,)),), {}),
-    "permute": (((F, (N,)), (I, (N,))), {}),
-    "permute_inverse": (((F, (N,)), (I, (N,))), {}),
-    "invert_permutation": (((I, (N,)),), {}),
-    "take": (((F, (100,)), (I, (64,))), {}),
-    "one_hot": (((I, (64,)),), {"count": 100}),
-    "dynamic_slice": (((F, (100,)),), {"starts": ((I, ()),), "sizes": (10,)}),
-    "dynamic_update_slice": (((F, (100,)), (F, (10,))), {"starts": ((I, ()),)}),
+    "permute": (((F, (N,)), (Z, (N,))), {}),
+    "permute_inverse": (((F, (N,)), (Z, (N,))), {}),
+    "invert_permutation": (((Z, (N,)),), {}),
+    "take": (((F, (100,)), (Z, (64,))), {}),
+    "one_hot": (((Z, (64,)),), {"count": 100}),
+    "dynamic_slice": (((F, (100,)),), {"starts": ((Z, ()),), "sizes": (10,)}),
+    "dynamic_update_slice": (((F, (100,)), (F, (10,))), {"starts": ((Z, ()),)}),
     "scatter": (((F, (N,)), np.arange(10), (F, (10,))), {}),
     "scatter_add": (((F, (N,)), np.arange(10), (F, (10,))), {}),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (((I, (N,)), (I, (N,))), {})),
-    **dict.fromkeys(("bitwise_not", "popcount"), (((I, (N,)),), {})),
-    **dict.fromkeys(("shift_left", "shift_right", "shift_right_logical"), (((I, (N,)), np.int64(3)), {})),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (((Z, (N,)), (Z, (N,))), {})),
+    **dict.fromkeys(("bitwise_not", "popcount"), (((Z, (N,)),), {})),
+    **dict.fromkeys(("shift_left", "shift_right", "shift_right_logical"), (((Z, (N,)), np.int64(3)), {})),
     "power": (((F, (N,)), (F, (N,))), {}),
     "float_power": (((F, (N,)), (F, (N,))), {}),
     "integer_pow": (((F, (N,)),), {"n": 3}),

@@ -294,7 +294,9 @@ def test_a_value_is_opened_once_for_all_its_uses(parties):
 async def everything(k, x, y):
     a, b = await inputs(k, ("alice", x), ("bob", y))
     z = await k.product(Elementwise(), a, b, truncate=10)
-    z = await k.product(MatMul(), k.linear(lambda s: s.reshape(64, -1), z), k.linear(lambda s: s.reshape(-1, 64), z), truncate=8)
+    z = await k.product(
+        MatMul(), k.linear(lambda s: s.reshape(64, -1), z), k.linear(lambda s: s.reshape(-1, 64), z), truncate=8
+    )
     below = await k.negative(z)
     gated = await k.gate(below, z)
     bits = await k.decompose(k.linear(lambda s: s.reshape(-1)[:256], gated), 8)
@@ -326,9 +328,7 @@ def test_views_of_equal_inputs_differ_each_time():
         session_.run(lambda k: everything(k, x, x))
     for name in ("alice", "bob"):
         blocks = [
-            payload[at : at + 16]
-            for _, payload in session_.views[name]
-            for at in range(0, len(payload) - 15, 16)
+            payload[at : at + 16] for _, payload in session_.views[name] for at in range(0, len(payload) - 15, 16)
         ]
         assert len(blocks) > 10_000
         assert len(set(blocks)) == len(blocks), "a 16-byte block came twice: a mask was reused"

@@ -43,7 +43,11 @@ def test_series(stride, parity, x, mask, data):
     assert np.all(np.abs(found - exact) <= bound)
 
 
-@given(x=st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=20), mask=MASKS, slope=st.sampled_from([0.5, -1.0, 0.25]))
+@given(
+    x=st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=20),
+    mask=MASKS,
+    slope=st.sampled_from([0.5, -1.0, 0.25]),
+)
 def test_the_linear_part_is_exact(x, mask, slope):
     series = TrigonometricSeries(turn_of(2.0**24), (0.0,), (1e-9,), 1, BITS, 32.0, slope / 2**BITS)
     assert np.all(np.abs(joined(series, x, [mask] * len(x)) - np.array(x) * slope) <= 1)

@@ -112,7 +112,9 @@ class MPC:
         answers = self.executor.ask(self.names, "restore", fields)
         models = {party: facts["model"] for party, (facts, _) in answers.items()}
         if len(set(models.values())) != 1:
-            raise InputError(f"the parties' share files belong to different models: {models}. Restore files of one save.")
+            raise InputError(
+                f"the parties' share files belong to different models: {models}. Restore files of one save."
+            )
         described = answers[self.names[0]][0]["values"]
         return {
             name: Secret.held(self, id, tuple(shape), DTYPES[kind])
@@ -149,7 +151,9 @@ class MPC:
         """A function of `jax.numpy` by name, for operators and NumPy's dispatch."""
         function = getattr(jnp, name, None)
         if function is None:
-            raise UnsupportedOperation(f"numpy.{name} has no counterpart in jax.numpy. Write it with functions of jax.numpy.")
+            raise UnsupportedOperation(
+                f"numpy.{name} has no counterpart in jax.numpy. Write it with functions of jax.numpy."
+            )
         return self.apply(_Named(name, tuple(sorted(options.items(), key=lambda item: item[0]))), arguments)
 
     def run(self, values: Sequence[Secret], *, timing: bool = False) -> None:
@@ -188,7 +192,11 @@ class MPC:
         calls: list[Call] = []
         seen: dict[int, int] = {}
         key = tuple(_describe(secret, leaves, order, calls, seen) for secret in todo)
-        full_key = (key, tuple(_call_key(call, order, seen) for call in calls), tuple((s.shape, str(s.dtype)) for s in leaves))
+        full_key = (
+            key,
+            tuple(_call_key(call, order, seen) for call in calls),
+            tuple((s.shape, str(s.dtype)) for s in leaves),
+        )
         found = self._programs.get(full_key)
         if found is not None:
             return found[0], leaves
@@ -211,7 +219,10 @@ class MPC:
 
         specs = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
         compiled = compile_function(composite, specs)
-        self._programs[full_key] = (compiled, [call.function for call in calls])  # keeps ids in the key from being reused
+        self._programs[full_key] = (
+            compiled,
+            [call.function for call in calls],
+        )  # keeps ids in the key from being reused
         return compiled, leaves
 
     def _argument(self, leaf: Any) -> Any:
@@ -259,7 +270,11 @@ def _describe(
 
 def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[Any, ...]:
     """What makes a call the same: the function, and for each argument its place or its public value."""
-    function = call.function if isinstance(call.function, _Named) else (getattr(call.function, "__hash__", None) and call.function)
+    function = (
+        call.function
+        if isinstance(call.function, _Named)
+        else (getattr(call.function, "__hash__", None) and call.function)
+    )
     arguments: list[Any] = []
     for argument in call.arguments:
         if isinstance(argument, Secret):

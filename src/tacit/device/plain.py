@@ -52,7 +52,9 @@ class Plain:
     def get(self, value: PlainValue) -> np.ndarray:
         """Read a plain value as its owner."""
         if value.device.party != self.party:
-            raise InputError(f"{value!r} lives at {value.device.party}; {self.party} cannot read it. Use tacit.reveal on a secret.")
+            raise InputError(
+                f"{value!r} lives at {value.device.party}; {self.party} cannot read it. Use tacit.reveal on a secret."
+            )
         answers = self.executor.ask([self.party], "get", {"id": value.id})
         return answers[self.party][1][0]
 
@@ -65,14 +67,16 @@ class Plain:
         return call
 
     def _call(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-        import jax  # noqa: PLC0415  tracing is the only part of this device that needs JAX
-        from jax import export  # noqa: PLC0415
+        import jax
+        from jax import export
 
         leaves, tree = jax.tree.flatten(arguments, is_leaf=lambda leaf: isinstance(leaf, PlainValue))
         values = [leaf if isinstance(leaf, PlainValue) else self.put(leaf) for leaf in leaves]
         for value in values:
             if value.device.party != self.party:
-                raise InputError(f"{value!r} lives at {value.device.party}, not at {self.party}. Move it through an MPC device.")
+                raise InputError(
+                    f"{value!r} lives at {value.device.party}, not at {self.party}. Move it through an MPC device."
+                )
         specs = [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in values]
         shaped: dict[str, Any] = {}
 
@@ -119,5 +123,7 @@ def as_array(data: Any) -> np.ndarray:
     elif np.issubdtype(array.dtype, np.floating):
         kind = np.float64
     else:
-        raise InputError(f"an array of dtype {array.dtype} has no numeric meaning. Encode text, dates and objects as numbers first.")
+        raise InputError(
+            f"an array of dtype {array.dtype} has no numeric meaning. Encode text, dates and objects as numbers first."
+        )
     return np.ascontiguousarray(array, dtype=kind)

@@ -39,7 +39,9 @@ def reveal(value: Any, to: str | Sequence[str], because: str) -> Any:
             raise InputError("secrets of different devices cannot be revealed in one call")
     unknown = [party for party in receivers if party not in device.names]
     if unknown:
-        raise ConfigError(f"cannot reveal to {', '.join(unknown)}: the parties of {device!r} are {', '.join(device.names)}")
+        raise ConfigError(
+            f"cannot reveal to {', '.join(unknown)}: the parties of {device!r} are {', '.join(device.names)}"
+        )
     device.run(secrets)
     fields = {
         "device": device.number,

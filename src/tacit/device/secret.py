@@ -73,7 +73,7 @@ class Secret:
     def __float__(self) -> float:
         raise SecrecyError("a secret cannot become a float. Use tacit.reveal(x, to=..., because=...).")
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __float__
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise SecrecyError("a secret cannot become a NumPy array. Use tacit.reveal(x, to=..., because=...).")

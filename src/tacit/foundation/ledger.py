@@ -75,9 +75,13 @@ def verify(path: Path) -> Iterator[dict[str, Any]]:
             except (ValueError, KeyError, AttributeError, TypeError):
                 raise LedgerError(f"{path.name} line {number + 1} is not a ledger record") from None
             if not isinstance(claimed, str) or record.get("number") != number:
-                raise LedgerError(f"{path.name} line {number + 1} should be record {number}: a line was removed or moved")
+                raise LedgerError(
+                    f"{path.name} line {number + 1} should be record {number}: a line was removed or moved"
+                )
             if not hmac.compare_digest(claimed, _digest(previous, record)):
-                raise LedgerError(f"{path.name} line {number + 1}: the hash does not fit; this or an earlier line was changed")
+                raise LedgerError(
+                    f"{path.name} line {number + 1}: the hash does not fit; this or an earlier line was changed"
+                )
             previous = claimed
             yield {**record, "hash": claimed}
 

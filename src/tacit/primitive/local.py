@@ -41,7 +41,9 @@ def encode(values: Any, bits: int) -> Ring:
     if bad >= 0:
         value = float(reals.reshape(-1)[bad])
         if not np.isfinite(value):
-            raise DomainError(f"element {bad} is {value}; a share has no NaN or infinity. Fill or drop missing values first.")
+            raise DomainError(
+                f"element {bad} is {value}; a share has no NaN or infinity. Fill or drop missing values first."
+            )
         raise FixedPointOverflow(observed=abs(value), limit=2.0 ** (62 - bits), fraction_bits=bits)
     return ring
 
@@ -234,7 +236,7 @@ class NativeLocal:
 
     def deal_digits(self, planes: Ring, out: Ring) -> None:
         """out ^= (digit planes of all but the last plane, then the last plane)."""
-        grid = out.reshape(-1, planes.shape[1])
+        grid = out.reshape(_native.digit_planes(planes.shape[0] - 1) + 1, planes.shape[1])
         _native.digits_deal(planes[:-1], grid[:-1], True)
         grid[-1] ^= planes[-1]
 
@@ -325,7 +327,7 @@ class NativeLocal:
 
     def tree_deal(self, masks: Ring, pairs: int, out: Ring) -> None:
         """out ^= the products of the masks of one level."""
-        _native.tree_deal(masks, pairs, out.reshape(-1, masks.shape[1]), True)
+        _native.tree_deal(masks, pairs, out.reshape(_native.tree_plan(pairs)[1], masks.shape[1]), True)
 
     def tree_close(
         self, opened: Ring, masks: Ring, products: Ring, less: Ring, equal: Ring, *, leader: bool

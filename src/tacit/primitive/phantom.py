@@ -45,7 +45,11 @@ class PhantomLocal(NativeLocal):
     def neg(self, a: Ring) -> Ring:
         return phantom(a.shape)
 
-    invert = offset = neg
+    def invert(self, a: Ring) -> Ring:
+        return phantom(a.shape)
+
+    def offset(self, share: Ring) -> Ring:
+        return phantom(share.shape)
 
     def shift_right(self, a: Ring, bits: int) -> Ring:
         return phantom(a.shape)
@@ -90,12 +94,14 @@ class PhantomLocal(NativeLocal):
     def sub_into(self, values: Ring, minus: Ring, out: Ring) -> None:
         return
 
-    bit_deal = sub_into
+    def bit_deal(self, mask: Ring, minus: Ring, out: Ring) -> None:
+        return
 
     def xor_into(self, values: Ring, out: Ring) -> None:
         return
 
-    deal_digits = xor_into
+    def deal_digits(self, planes: Ring, out: Ring) -> None:
+        return
 
     def truncate_deal(self, mask: Ring, u0: Ring, m0: Ring, bits: int, u1: Ring, m1: Ring) -> None:
         return

@@ -58,7 +58,7 @@ class ControlLine:
         if array.nbytes > MAX_BLOB:
             raise SessionError(f"{self.peer} sent {array.nbytes} bytes in one array; the limit is {MAX_BLOB}")
         if array.size:
-            self._fill(memoryview(array.reshape(-1).view(np.uint8)))
+            self._fill(array.reshape(-1).view(np.uint8).data)
         return array
 
     def _exactly(self, size: int) -> bytearray:

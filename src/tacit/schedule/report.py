@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ class SessionProfile:
     lines: tuple[Line, ...]
 
     def __str__(self) -> str:
-        console = Console(width=120, record=True, file=_Nowhere())
-        console.print(self.__rich__())
-        return console.export_text()
+        with StringIO() as text:
+            Console(width=120, file=text).print(self.__rich__())
+            return text.getvalue()
 
     def __rich__(self) -> Table:
         table = Table(title=f"{self.rounds} rounds, {self.messages} messages, {size(self.bytes)} in all")
@@ -48,7 +49,12 @@ class SessionProfile:
         table.add_column("seconds", justify="right")
         for line in self.lines:
             table.add_row(
-                line.operation, line.source, str(line.calls), str(line.messages), size(line.bytes), f"{line.seconds:.4f}"
+                line.operation,
+                line.source,
+                str(line.calls),
+                str(line.messages),
+                size(line.bytes),
+                f"{line.seconds:.4f}",
             )
         return table
 
@@ -87,14 +93,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
-
-
-class _Nowhere:
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is kept."""
 
 
 def _page(profile: SessionProfile) -> str:

@@ -104,7 +104,14 @@ class Session:
         procedures: modules of Tacit that install the procedures a party may be asked to run; no other module is loaded.
         Raises: SessionError when a party does not come up; ConfigError for unusable names.
         """
-        return cls(parties, deadline=deadline, plain_tcp=danger_plain_tcp, state=state, start_timeout=start_timeout, procedures=procedures)
+        return cls(
+            parties,
+            deadline=deadline,
+            plain_tcp=danger_plain_tcp,
+            state=state,
+            start_timeout=start_timeout,
+            procedures=procedures,
+        )
 
     # --- devices ------------------------------------------------------------------------------------------------
 
@@ -131,7 +138,7 @@ class Session:
 
     def run(self, *values: Any, timing: bool = False) -> None:
         """Compute pending secrets now; they stay shared."""
-        import jax  # noqa: PLC0415
+        import jax
 
         leaves = jax.tree.leaves(values, is_leaf=lambda leaf: isinstance(leaf, Secret))
         for device in self._devices:
@@ -288,7 +295,14 @@ class Session:
                 self._processes[name] = subprocess.Popen(  # noqa: S603  our own interpreter and module
                     [
                         *(sys.executable, "-m", "tacit.schedule.worker"),
-                        *("--control", str(theirs.fileno()), "--listen", str(listeners[name].fileno()), "--config", str(path)),
+                        *(
+                            "--control",
+                            str(theirs.fileno()),
+                            "--listen",
+                            str(listeners[name].fileno()),
+                            "--config",
+                            str(path),
+                        ),
                     ],
                     pass_fds=[theirs.fileno(), listeners[name].fileno()],
                     stdin=subprocess.DEVNULL,
@@ -327,7 +341,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -349,7 +365,9 @@ def _root_cause(failures: Mapping[str, TacitError]) -> TacitError:
     """The failure that explains the others: a party that only saw its peer go is the last to ask."""
     secondary = (errors.PeerAborted, errors.PeerStalled, errors.PeerDied)
     ranked = sorted(failures.values(), key=lambda error: isinstance(error, secondary))
-    dead = [error for error in failures.values() if isinstance(error, PeerDied) and str(error).startswith("the process of")]
+    dead = [
+        error for error in failures.values() if isinstance(error, PeerDied) and str(error).startswith("the process of")
+    ]
     first = ranked[0] if not isinstance(ranked[0], secondary) else (dead or ranked)[0]
     others = [error for error in failures.values() if error is not first]
     for error in others:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import os
-import secrets
 import signal
 import socket
 import sys
@@ -24,7 +22,7 @@ import numpy as np
 from tacit.compile.execute import Plan, execute, prepare
 from tacit.compile.program import Program
 from tacit.compile.serialize import load
-from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
+from tacit.foundation.errors import InputError, TacitError, UnsupportedOperation
 from tacit.foundation.ledger import Ledger
 from tacit.primitive.driver import Driver
 from tacit.primitive.local import decode, encode, set_threads
@@ -80,9 +78,11 @@ class Worker:
         for id in ids:
             self.values.pop(id, None)
 
-    def do_call(self, blobs: list[np.ndarray], *, inputs: list[int], outputs: list[int]) -> tuple[dict[str, Any], list[Any]]:
+    def do_call(
+        self, blobs: list[np.ndarray], *, inputs: list[int], outputs: list[int]
+    ) -> tuple[dict[str, Any], list[Any]]:
         """Run an exported JAX function on plain values."""
-        from jax import export  # noqa: PLC0415  JAX is loaded only where a plain function runs
+        from jax import export
 
         function = export.deserialize(bytearray(blobs[0].tobytes()))
         results = function.call(*[self.values[id] for id in inputs])
@@ -120,7 +120,7 @@ class Worker:
 
     def do_encode(self, _: list[np.ndarray], *, device: int, source: int, id: int) -> tuple[dict[str, Any], list[Any]]:
         """Check and encode a plain value for sharing, before anything moves."""
-        _, bits = self.kernels[device]
+        bits = self.kernels[device][1]
         ring, kind = _encode(np.asarray(self.values[source]), bits)
         self.values[id] = ring
         return {"shape": list(ring.shape), "kind": kind}, []
@@ -236,7 +236,9 @@ def _encode(values: np.ndarray, bits: int) -> tuple[Ring, str]:
         return values.astype(np.uint64), "bool"
     if np.issubdtype(values.dtype, np.integer):
         if values.size and max(abs(int(values.max())), abs(int(values.min()))) >= 1 << 62:
-            raise InputError(f"an integer of the input reaches {int(values.max())}; shared integers must stay below 2**62")
+            raise InputError(
+                f"an integer of the input reaches {int(values.max())}; shared integers must stay below 2**62"
+            )
         return values.astype(np.int64).view(np.uint64), "int"
     if np.issubdtype(values.dtype, np.floating):
         return encode(values, bits), "fixed"
@@ -264,7 +266,7 @@ def _kind(value: Value) -> str:
 
 
 def _replicated() -> Callable[..., Any]:
-    from tacit.primitive.mpc.replicated.session import open_session  # noqa: PLC0415  only where it is used
+    from tacit.primitive.mpc.replicated.session import open_session
 
     return open_session
 
@@ -294,7 +296,7 @@ def main() -> None:
         _report(line, type(error).__name__, str(error))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  a bug of ours: tell the session its type and place, never values
-        import traceback  # noqa: PLC0415
+        import traceback
 
         traceback.print_exc()
         _report(line, "SessionError", f"{name} failed with {type(error).__name__}; its log has the trace")
@@ -306,7 +308,8 @@ def main() -> None:
 
 def _keep_memory() -> None:
     """Have the allocator keep freed memory: protocols make the same large temporaries again and again, and taking
-    fresh pages from the kernel for each would cost more than computing on them (products of 1e6: three times)."""
+    fresh pages from the kernel for each would cost more than computing on them (products of 1e6: three times).
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
@@ -326,7 +329,9 @@ def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
     }
     if config["danger_plain_tcp"]:
         return dict(danger_plain_tcp(name, addresses, **options))
-    return dict(connect_all(name, addresses, Identity.load(folder / name), TrustStore.load(folder / "trust"), **options))
+    return dict(
+        connect_all(name, addresses, Identity.load(folder / name), TrustStore.load(folder / "trust"), **options)
+    )
 
 
 def _report(line: ControlLine, kind: str, message: str) -> None:

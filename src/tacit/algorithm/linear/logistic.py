@@ -41,7 +41,8 @@ class LogisticRegression:
     Source:   Polyak 1964 (momentum); Polyak and Juditsky 1992: the model is the average of the weights over the last epoch,
         which removes most of the noise of small batches.
 
-    Parameters:
+    Parameters
+    ----------
     C: inverse penalty, as in scikit-learn.
     batch_size: rows per step; by default a sixteenth of the rows, between 32 and 1024.
     learning_rate: by default the smaller of 0.2 and 4 (1 + momentum) / columns: half of what is stable for standardised
@@ -93,7 +94,9 @@ class LogisticRegression:
             setattr(self, name, value)
         return self
 
-    def fit(self, X: Columns | Sequence[Columns], y: Columns, on_epoch: Callable[[int, bool], None] | None = None) -> Self:
+    def fit(
+        self, X: Columns | Sequence[Columns], y: Columns, on_epoch: Callable[[int, bool], None] | None = None
+    ) -> Self:
         """Train. `on_epoch` is told the epoch's number and whether training goes on, both public.
 
         Raises: ConfigError and ShapeError before anything is shared.
@@ -103,7 +106,9 @@ class LogisticRegression:
         rows = _rows(blocks, y)
         held = int(rows * self.validation_fraction) if self.early_stopping else 0
         if rows - held < 1 or (self.early_stopping and self.validation_fraction and held < 2):
-            raise ShapeError(f"{rows} rows are too few to hold out {self.validation_fraction:.0%} of them. Set validation_fraction=0.")
+            raise ShapeError(
+                f"{rows} rows are too few to hold out {self.validation_fraction:.0%} of them. Set validation_fraction=0."
+            )
         self.n_features_in_ = sum(block.shape[1] for block in blocks)
         secrets = [self._secret(block) for block in blocks]
         label = self._secret(y)
@@ -212,7 +217,9 @@ def _blocks(X: Columns | Sequence[Columns]) -> list[Columns]:
         if len(block.shape) != 2:
             raise ShapeError(f"a block of columns has shape [rows, columns], not {list(block.shape)}")
         if block.shape[0] != blocks[0].shape[0]:
-            raise ShapeError(f"blocks have {blocks[0].shape[0]} and {block.shape[0]} rows. Align the records first (psi).")
+            raise ShapeError(
+                f"blocks have {blocks[0].shape[0]} and {block.shape[0]} rows. Align the records first (psi)."
+            )
     return blocks
 
 

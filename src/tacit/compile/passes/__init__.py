@@ -9,6 +9,7 @@ from tacit.compile.passes.contract import contract
 from tacit.compile.passes.cse import share
 from tacit.compile.passes.dead import drop_dead
 from tacit.compile.passes.defer import defer_truncation
+from tacit.compile.passes.factor import factor
 from tacit.compile.passes.hoist import hoist
 from tacit.compile.passes.pool import commute_pooling
 from tacit.compile.passes.recognise import recognise
@@ -19,13 +20,11 @@ from tacit.compile.program import Program, validate
 
 Pass: TypeAlias = Callable[[Program], Program]
 
+ALGEBRA: tuple[Pass, ...] = (simplify, factor, share, recognise, drop_dead, strengthen, share, drop_dead)
 PASSES: tuple[Pass, ...] = (
     drop_dead,
-    simplify,
-    share,
-    recognise,
-    strengthen,
-    drop_dead,
+    *ALGEBRA,
+    *ALGEBRA,
     contract,
     hoist,
     commute_pooling,
@@ -47,5 +46,5 @@ def optimise(program: Program, passes: Sequence[Pass] = PASSES) -> Program:
 
 
 def describe(passes: Sequence[Pass] = PASSES) -> str:
-    """The flow in words: each pass with the first line of its docstring."""
-    return "\n".join(f"{p.__name__:18} {(p.__doc__ or '').strip().splitlines()[0]}" for p in passes)
+    """The flow in words: each pass, where it first occurs, with the first line of its docstring."""
+    return "\n".join(f"{p.__name__:18} {(p.__doc__ or '').strip().splitlines()[0]}" for p in dict.fromkeys(passes))

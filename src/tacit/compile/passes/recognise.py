@@ -202,6 +202,27 @@ def _cancel_both(edit: Editor, step: Step, binding: Binding) -> int | None:
     return edit.emit("sub", [first, second], out, step.line)
 
 
+def _difference(x: str, y: str) -> Rewrite:
+    """x - y, for what is left of a cross-entropy and its gradient: a (1 - s) - (1 - a) s = a - s."""
+
+    def rewrite(edit: Editor, step: Step, binding: Binding) -> int | None:
+        out = edit.slots[step.outputs[0]]
+        if any(edit.slots[binding[name]].shape != out.shape for name in (x, y)):
+            return None
+        return edit.emit("sub", [binding[x], binding[y]], out, step.line)
+
+    return rewrite
+
+
+def _less_product(edit: Editor, step: Step, binding: Binding) -> int | None:
+    """a (b - z) + (1 - a) b = b - a z."""
+    out = edit.slots[step.outputs[0]]
+    if any(edit.slots[binding[name]].shape != out.shape for name in "abz"):
+        return None
+    product = edit.emit("mul", [binding["a"], binding["z"]], out, step.line)
+    return edit.emit("sub", [binding["b"], product], out, step.line)
+
+
 def _keeps_axes(edit: Editor, slot: int, source: int, x: SlotType, axes: tuple[int, ...]) -> bool:
     """Say whether `slot` is `source` (or its logarithm) with its axes back in place, of length one or repeated."""
     middle = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
@@ -258,12 +279,15 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("select", ("ge", "x", 0), "x", 0), True, _unary("relu")),
     ),
     "add": (
+        (("add", ("mul", "a", ("sub", "b", "z")), ("mul", ("sub", 1.0, "a"), "b")), False, _less_product),
         (("add", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
         (("add", ("relu", "x"), _SMOOTH), False, _unary("softplus")),
         (("add", ("maximum", "x", "y"), ("log1p", ("exp", ("neg", ("abs", ("sub", "x", "y")))))), False, _logaddexp),
         (("add", ("log", ("spread", ("as", "total", ("sum", _EXP)))), ("spread", "top")), False, _logsumexp),
     ),
     "sub": (
+        (("sub", ("mul", "a", ("sub", 1.0, "s")), ("mul", ("sub", 1.0, "a"), "s")), False, _difference("a", "s")),
+        (("sub", ("mul", ("sub", 1.0, "a"), "s"), ("mul", "a", ("sub", 1.0, "s"))), False, _difference("s", "a")),
         (("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
         (("sub", _SHIFT, ("spread", _LOG)), False, _log_softmax),
     ),

@@ -11,6 +11,7 @@ from tacit.compile.passes.edit import Editor
 from tacit.compile.program import Program, Step
 
 NONNEGATIVE = frozenset({"exp", "exp2", "sigmoid", "relu", "square", "softmax", "sqrt", "rsqrt", "abs"})
+MANY = 4096
 PRESERVES_SIGN = frozenset({"sum", "reshape", "transpose", "broadcast", "slice", "reverse", "take", "max", "min", "mean", "cumsum"})
 
 
@@ -115,6 +116,14 @@ def _neg(edit: Editor, step: Step, _: set[int]) -> bool:
     if before.name == "neg":
         edit.replace(step.outputs[0], before.inputs[0])
         return True
+    if before.name == "mul":
+        for factor, x in (before.inputs, before.inputs[::-1]):
+            c = edit.scalar(factor)
+            out = edit.slots[step.outputs[0]]
+            if c is not None and edit.slots[x].shape == out.shape:
+                turned = edit.constant(-c, edit.slots[factor].kind, edit.slots[factor].dtype)
+                edit.replace(step.outputs[0], edit.emit("mul", [x, turned], out, step.line))
+                return True
     if before.name == "sub":
         edit.replace(step.outputs[0], edit.emit("sub", before.inputs[::-1], edit.slots[step.outputs[0]], step.line))
         return True
@@ -144,6 +153,10 @@ def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
             continue
         out = edit.slots[step.outputs[0]]
         before = edit.producer.get(rest)
+        if edit.slots[factor].shape and edit.slots[rest].shape == out.shape:
+            scalar = edit.constant(c, edit.slots[factor].kind, edit.slots[factor].dtype)
+            edit.replace(step.outputs[0], edit.emit("mul", [rest, scalar], out, step.line))
+            return True
         if before is None or before.name not in {"mul", "neg"} or edit.slots[rest].shape != out.shape:
             break
         if before.name == "neg":
@@ -155,6 +168,8 @@ def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
             if d is None or edit.slots[x].shape != out.shape or edit.slots[x].kind != out.kind:
                 continue
             if out.kind == "fixed" and not 2.0**-20 <= abs(c * d) <= 2.0**20:
+                return False
+            if _is_mean(edit, x, d):
                 return False
             new = edit.constant(c * d, out.kind, out.dtype)
             edit.replace(step.outputs[0], edit.emit("mul", [x, new], out, step.line))
@@ -169,7 +184,21 @@ def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
     return False
 
 
+def _is_mean(edit: Editor, total: int, factor: float) -> bool:
+    """Say whether a factor makes a mean of a sum of so many terms that the library's mean is better: it divides in two steps."""
+    before = edit.producer.get(total)
+    if before is None or before.name != "sum":
+        return False
+    shape = edit.slots[before.inputs[0]].shape
+    terms = prod(shape[a] for a in before.params["axes"])
+    return terms > MANY and abs(factor * terms - 1) < 1e-6
+
+
 def _abs(edit: Editor, step: Step, positive: set[int]) -> bool:
+    before = edit.producer.get(step.inputs[0])
+    if before is not None and before.name == "neg" and step.name == "abs":
+        edit.replace(step.outputs[0], edit.emit("abs", before.inputs, edit.slots[step.outputs[0]], step.line))
+        return True
     if step.inputs[0] in positive:
         edit.replace(step.outputs[0], step.inputs[0])
         return True

@@ -1,4 +1,4 @@
-"""Cheaper forms of the same products: a truth value gates, a sign that is known already is not compared again."""
+"""Cheaper forms of the same: a truth value gates, and what is known already (a sign, a sigmoid) is not computed again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from tacit.compile.passes.edit import Editor
 from tacit.compile.program import Program, Step
 
 PRODUCTS = frozenset({"mul", "dot_general"})
+MIRRORED = frozenset({"sigmoid", "softplus"})
 
 
 def strengthen(program: Program) -> Program:
-    """Multiply by truth values and integers as such, without a truncation; let relu share a comparison with its gradient."""
+    """Multiply by truth values and integers as such, without a truncation; share comparisons, sigmoids and softplus."""
     compared = _compared_with_zero(program)
+    mirrored = {(step.name, step.inputs[0]) for step in program.steps if step.name in MIRRORED}
     edit = Editor(program)
     for original in program.steps:
         step = edit.current(original)
@@ -19,8 +21,25 @@ def strengthen(program: Program) -> Program:
         if step.name == "relu" and step.inputs[0] in compared and not edit.slots[step.inputs[0]].public:
             _relu_by_selection(edit, step)
             continue
+        if step.name in MIRRORED and _mirror(edit, step, mirrored):
+            continue
         edit.keep(step)
     return edit.finish()
+
+
+def _mirror(edit: Editor, step: Step, present: set[tuple[str, int]]) -> bool:
+    """sigmoid(-x) = 1 - sigmoid(x) and softplus(-x) = softplus(x) - x, where the function of x is needed as well."""
+    before = edit.producer.get(step.inputs[0])
+    if before is None or before.name != "neg" or (step.name, before.inputs[0]) not in present:
+        return False
+    x, out = before.inputs[0], edit.slots[step.outputs[0]]
+    value = edit.emit(step.name, [x], out, step.line)
+    if step.name == "sigmoid":
+        result = edit.emit("sub", [edit.constant(1.0, "fixed", out.dtype), value], out, step.line)
+    else:
+        result = edit.emit("sub", [value, x], out, step.line)
+    edit.replace(step.outputs[0], result)
+    return True
 
 
 def _narrow_product(edit: Editor, step: Step) -> bool:

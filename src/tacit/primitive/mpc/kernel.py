@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,10 @@ class Bits(Protocol):
     @property
     def shape(self) -> Shape:
         """The shape, public."""
+
+
+A = TypeVar("A", bound=Arith)
+B = TypeVar("B", bound=Bits)
 
 
 class Bilinear(ABC):
@@ -75,129 +79,136 @@ class Separable(ABC):
         """The factors of the mask's side: [n] -> [terms, n]."""
 
 
-class Kernel(ABC):
+class AbstractKernel(ABC, Generic[A, B]):
     """One party's end of a protocol session."""
 
     # --- local on ring elements ---------------------------------------------------------------------------------
 
     @abstractmethod
-    def public(self, values: Ring) -> Arith:
+    def public(self, values: Ring) -> A:
         """Embed public ring elements."""
 
     @abstractmethod
-    def add(self, x: Arith, y: Arith) -> Arith:
+    def add(self, x: A, y: A) -> A:
         """x + y, broadcasting as NumPy does."""
 
     @abstractmethod
-    def sub(self, x: Arith, y: Arith) -> Arith:
+    def sub(self, x: A, y: A) -> A:
         """x - y, broadcasting."""
 
     @abstractmethod
-    def add_public(self, x: Arith, values: Ring) -> Arith:
+    def add_public(self, x: A, values: Ring) -> A:
         """x + public values, broadcasting."""
 
     @abstractmethod
-    def scale(self, x: Arith, values: Ring) -> Arith:
+    def scale(self, x: A, values: Ring) -> A:
         """x times public ring elements, element-wise, broadcasting. No truncation."""
 
     @abstractmethod
-    def linear(self, function: Linear, *xs: Arith) -> Arith:
+    def linear(self, function: Linear, *xs: A) -> A:
         """A linear map of one or several tensors: reshape, transpose, slice, sum, concatenate, pad with zeros,
-        a product with a public matrix, ... `function` receives uint64 arrays and returns one."""
+        a product with a public matrix, ... `function` receives uint64 arrays and returns one.
+        """
 
     # --- local on bits ------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def public_bits(self, values: NDArray[np.bool_]) -> Bits:
+    def public_bits(self, values: NDArray[np.bool_]) -> B:
         """Embed public bits."""
 
     @abstractmethod
-    def xor(self, a: Bits, b: Bits) -> Bits:
+    def xor(self, a: B, b: B) -> B:
         """a XOR b, equal shapes (broadcast first with `rearrange`)."""
 
     @abstractmethod
-    def invert(self, a: Bits) -> Bits:
+    def invert(self, a: B) -> B:
         """NOT a."""
 
     @abstractmethod
-    def mask_bits(self, a: Bits, values: NDArray[np.bool_]) -> Bits:
+    def mask_bits(self, a: B, values: NDArray[np.bool_]) -> B:
         """a AND public bits of the same shape."""
 
     @abstractmethod
-    def rearrange(self, function: Callable[..., Any], *xs: Bits) -> Bits:
+    def rearrange(self, function: Callable[..., Any], *xs: B) -> B:
         """A view-like map of bit tensors: reshape, transpose, slice, take, concatenate, broadcast. `function` receives
-        and returns uint8 arrays of 0 and 1 and must only move elements."""
+        and returns uint8 arrays of 0 and 1 and must only move elements.
+        """
 
     # --- interactive --------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def product(self, form: Bilinear, x: Arith, y: Arith, *, truncate: int = 0) -> Arith:
+    async def product(self, form: Bilinear, x: A, y: A, *, truncate: int = 0) -> A:
         """form(x, y), then divided by 2**truncate (floor, or floor + 1; error in {0, +1} ulp, never a wrap).
 
         Communicates the size of the result only, beside the once-per-value masking of x and y.
         """
 
     @abstractmethod
-    async def truncate(self, x: Arith, bits: int) -> Arith:
+    async def truncate(self, x: A, bits: int) -> A:
         """x / 2**bits with error in {0, +1} ulp (exact floor when the protocol was made with exact truncation)."""
 
     @abstractmethod
-    async def separable(self, x: Arith, function: Separable) -> Arith:
+    async def separable(self, x: A, function: Separable) -> A:
         """function(x), truncated by `function.scale`; element-wise. The error is the function's own, plus one ulp."""
 
     @abstractmethod
-    async def negative(self, x: Arith) -> Bits:
+    async def negative(self, x: A) -> B:
         """[x < 0], exact for |x| < 2**62."""
 
     @abstractmethod
-    async def both(self, a: Bits, b: Bits) -> Bits:
+    async def both(self, a: B, b: B) -> B:
         """a AND b, equal shapes."""
 
     @abstractmethod
-    async def lift(self, a: Bits) -> Arith:
+    async def lift(self, a: B) -> A:
         """The bits as ring elements 0 and 1."""
 
     @abstractmethod
-    async def gate(self, a: Bits, x: Arith) -> Arith:
+    async def gate(self, a: B, x: A) -> A:
         """x where the bit is 1, else 0; `a.shape` must equal `x.shape`."""
 
     @abstractmethod
-    async def decompose(self, x: Arith, count: int) -> Bits:
+    async def decompose(self, x: A, count: int) -> B:
         """The low `count` bits of x in two's complement as shared bits; result shape = x.shape + (count,), low bit first."""
 
     @abstractmethod
-    async def compose(self, a: Bits) -> Arith:
+    async def compose(self, a: B) -> A:
         """The inverse: sum over the last axis of 2**i * bit i."""
 
     @abstractmethod
-    async def shuffle(self, x: Arith) -> Arith:
+    async def shuffle(self, x: A) -> A:
         """The rows (first axis) in a uniformly random order that no party knows."""
 
     @abstractmethod
-    async def open_bits(self, a: Bits) -> NDArray[np.bool_]:
+    async def open_bits(self, a: B) -> NDArray[np.bool_]:
         """Open bits to every party, helper included. Only for bits whose distribution is independent of the inputs;
-        every caller states why in its `Reveals` line."""
+        every caller states why in its `Reveals` line.
+        """
 
     # --- in and out ---------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def share(self, owner: str, shape: Shape, values: Ring | None) -> Arith:
+    async def share(self, owner: str, shape: Shape, values: Ring | None) -> A:
         """Share the owner's ring elements (`values` is None at everybody else)."""
 
     @abstractmethod
-    async def reveal(self, x: Arith, to: Sequence[str]) -> Ring | None:
+    async def reveal(self, x: A, to: Sequence[str]) -> Ring | None:
         """Open x to the parties named; None at everybody else."""
 
     @abstractmethod
-    async def reveal_bits(self, a: Bits, to: Sequence[str]) -> NDArray[np.bool_] | None:
+    async def reveal_bits(self, a: B, to: Sequence[str]) -> NDArray[np.bool_] | None:
         """Open bits to the parties named; None at everybody else."""
 
     # --- at rest ------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def dump(self, x: Arith) -> list[Ring]:
+    def dump(self, x: A) -> list[Ring]:
         """This party's share as arrays, to be kept by this party alone; a helper has none."""
 
     @abstractmethod
-    def restore(self, shape: Shape, arrays: Sequence[Ring]) -> Arith:
+    def restore(self, shape: Shape, arrays: Sequence[Ring]) -> A:
         """The inverse of `dump` at the same party."""
+
+
+Kernel: TypeAlias = AbstractKernel[Any, Any]
+"""A kernel of any protocol: what functions are written over."""

@@ -46,7 +46,9 @@ class Party:
         self._stream += 1
         return self._stream
 
-    def exchange(self, sends: Iterable[Message] = (), receives: Iterable[Message] = (), *, silent: bool = False) -> Exchange:
+    def exchange(
+        self, sends: Iterable[Message] = (), receives: Iterable[Message] = (), *, silent: bool = False
+    ) -> Exchange:
         """One exchange; see `Driver.exchange`."""
         return self.driver.exchange(sends, receives, silent=silent)
 

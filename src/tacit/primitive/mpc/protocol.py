@@ -52,7 +52,7 @@ class Replicated:
 
 
 Protocol: TypeAlias = Assisted | Replicated
-PROTOCOLS: dict[str, type[Assisted] | type[Replicated]] = {"assisted": Assisted, "replicated": Replicated}
+PROTOCOLS: dict[str, type[Assisted | Replicated]] = {"assisted": Assisted, "replicated": Replicated}
 
 
 def protocol_name(protocol: Protocol) -> str:

@@ -37,7 +37,9 @@ async def intersect(driver: Driver, peer: str, identifiers: Sequence[bytes]) -> 
     """
     count = len(identifiers)
     if len(set(identifiers)) != count:
-        raise InputError(f"{count - len(set(identifiers))} of {count} identifiers are duplicates. Keep one record per identifier.")
+        raise InputError(
+            f"{count - len(set(identifiers))} of {count} identifiers are duplicates. Keep one record per identifier."
+        )
     if count > MAX_ITEMS:
         raise InputError(f"{count} identifiers exceed the limit of {MAX_ITEMS}")
     key = ec.generate_private_key(CURVE)

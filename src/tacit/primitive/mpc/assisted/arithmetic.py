@@ -7,9 +7,9 @@ from math import prod
 from typing import Any
 
 from tacit.primitive.driver import Deferred, gather
-from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.assisted.context import Context, Deal
 from tacit.primitive.mpc.assisted.share import Additive, Mask, Opened
+from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.kernel import Bilinear, Ring, Separable, Shape
 
 PIECE = 1 << 15
@@ -79,7 +79,8 @@ def _shift(ctx: Context, xs: Sequence[Additive]) -> None:
             root, shift = x.base
             opened = root.opened
             assert opened is not None
-            x.opened = Opened(None if ctx.helper else ctx.local.add(opened.value, shift), opened.mask)
+            value = opened.value
+            x.opened = Opened(None if value is None else ctx.local.add(value, shift), opened.mask)
 
 
 def _publish(ctx: Context, xs: Sequence[Additive]) -> None:
@@ -113,7 +114,9 @@ async def product(ctx: Context, form: Bilinear, x: Additive, y: Additive, trunca
             await ctx.give(deal, silent=True)
             return Additive(shape)
         await ctx.swap([], deal)
-        return Additive(shape, local.masked_product(form, x.opened, y.opened, deal.own.reshape(shape), leader=ctx.leader))
+        return Additive(
+            shape, local.masked_product(form, x.opened, y.opened, deal.own.reshape(shape), leader=ctx.leader)
+        )
     if type(form) is Elementwise and x.shape == y.shape:
         return await _truncated(ctx, shape, truncate, _elementwise(ctx, x, y))
     mask = ctx.mask(shape)
@@ -159,9 +162,7 @@ async def truncate(ctx: Context, x: Additive, bits: int) -> Additive:
     if ctx.helper:
         return await _truncated(ctx, x.shape, bits, lambda begin, end: ctx.mask(end - begin))
     share = local.flat(x.share(ctx.leader, local))
-    return await _truncated(
-        ctx, x.shape, bits, lambda begin, end: local.add(share[begin:end], ctx.mask(end - begin))
-    )
+    return await _truncated(ctx, x.shape, bits, lambda begin, end: local.add(share[begin:end], ctx.mask(end - begin)))
 
 
 async def _truncated(ctx: Context, shape: Shape, bits: int, masked_share: Callable[[int, int], Ring]) -> Additive:
@@ -199,9 +200,7 @@ async def _truncated_piece(
 
 def _flat(local: Any, opened: Opened) -> Opened:
     value, mask = opened.value, opened.mask.value
-    return Opened(
-        None if value is None else local.flat(value), Mask(None if mask is None else local.flat(mask))
-    )
+    return Opened(None if value is None else local.flat(value), Mask(None if mask is None else local.flat(mask)))
 
 
 def _slice(opened: Opened, begin: int, end: int) -> Opened:

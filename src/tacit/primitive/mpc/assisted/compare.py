@@ -89,7 +89,7 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
         mask = x.opened.mask
         if mask.value is None:
             mask = Mask(local.zeros(*x.shape))
-        value = None if ctx.helper else local.add(x.opened.value, offset)
+        value = None if x.opened.value is None else local.add(x.opened.value, offset)
         shifted.opened = Opened(value, mask)
     elif not ctx.helper:
         own = x.share(ctx.leader, local)
@@ -107,6 +107,7 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
         await lift(ctx, Packed(x.shape, None))
         return Additive(x.shape)
     await ctx.swap([], deal)
+    assert opened.value is not None
     public = local.flat(opened.value)
     less = await less_than_mask(ctx, local.to_planes(public, bits), digits, bits, size)
     carry = await lift(ctx, Packed(x.shape, less))

@@ -24,7 +24,13 @@ from typing import Any, final
 
 import numpy as np
 
-from tacit.foundation.errors import CorrelationExhausted, CorrelationReused, InputError, ProtocolMismatch, UnsupportedOperation
+from tacit.foundation.errors import (
+    CorrelationExhausted,
+    CorrelationReused,
+    InputError,
+    ProtocolMismatch,
+    UnsupportedOperation,
+)
 from tacit.foundation.traffic import Traffic
 from tacit.primitive.driver import Driver
 from tacit.primitive.local import NativeLocal
@@ -79,7 +85,9 @@ async def open_session(
         raise ProtocolMismatch(f"{path.name} was dealt for another job. Deal correlations for this one.")
     peer = follower if driver.me == leader else leader
     prgs = await agree(driver, (driver.me, peer), f"assisted offline {head['session']}")
-    mine = np.frombuffer(sha256(json.dumps([head["session"], head["job"]], sort_keys=True).encode()).digest(), np.uint8).copy()
+    mine = np.frombuffer(
+        sha256(json.dumps([head["session"], head["job"]], sort_keys=True).encode()).digest(), np.uint8
+    ).copy()
     theirs = np.empty_like(mine)
     await driver.exchange([(peer, mine)], [(peer, theirs)])
     if not hmac.compare_digest(mine.tobytes(), theirs.tobytes()):
@@ -102,10 +110,12 @@ def _spend(path: Path, me: str) -> tuple[bytes, dict[str, Any], int, int]:
     """Rename the file, so that nobody opens it again, and read its head: key, head, where the dealt part starts."""
     spent = path.with_suffix(".spent")
     if spent.exists():
-        raise CorrelationReused(f"{path.name} was used before. Deal new correlations: a mask that is used twice reveals its values.")
+        raise CorrelationReused(
+            f"{path.name} was used before. Deal new correlations: a mask that is used twice reveals its values."
+        )
     try:
         os.link(path, spent)  # fails if `spent` exists, so two processes cannot both pass
-        os.unlink(path)
+        path.unlink()
     except FileExistsError:
         raise CorrelationReused(f"{path.name} was used before. Deal new correlations.") from None
     except FileNotFoundError:
@@ -135,7 +145,9 @@ class _Mute:
 
     def wait(self, seconds: float) -> None:
         """A file does not answer later."""
-        raise CorrelationExhausted(f"nothing more was dealt by {self.peer}; waited for {seconds:g} s. Deal correlations for the whole job.")
+        raise CorrelationExhausted(
+            f"nothing more was dealt by {self.peer}; waited for {seconds:g} s. Deal correlations for the whole job."
+        )
 
     def abort(self, reason: str) -> None:
         """Nobody to tell."""
@@ -150,6 +162,7 @@ class _Deaf(_Mute):
 
     def post(self, operation: int, payload: Any) -> None:
         """Refuse."""
+        del payload
         raise UnsupportedOperation(f"operation {operation} sends to {self.peer}, which an offline dealer cannot reach")
 
     def take(self, operation: int, into: memoryview) -> bool:
@@ -181,7 +194,9 @@ class _Writer(_Mute):
     def take(self, operation: int, into: memoryview) -> bool:
         """The follower never writes to the helper."""
         del into
-        raise UnsupportedOperation(f"operation {operation} needs a message from {self.peer}, which an offline dealer cannot receive")
+        raise UnsupportedOperation(
+            f"operation {operation} needs a message from {self.peer}, which an offline dealer cannot receive"
+        )
 
 
 @final
@@ -197,7 +212,9 @@ class _Reader(_Mute):
     def post(self, operation: int, payload: Any) -> None:
         """Refuse: the helper is gone."""
         del payload
-        raise UnsupportedOperation(f"operation {operation} sends to the helper {self.peer}, which dealt offline and is gone")
+        raise UnsupportedOperation(
+            f"operation {operation} sends to the helper {self.peer}, which dealt offline and is gone"
+        )
 
     def take(self, operation: int, into: memoryview) -> bool:
         """The next dealt message; blanked on disk once it was read."""

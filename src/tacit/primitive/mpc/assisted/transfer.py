@@ -125,7 +125,7 @@ async def shuffle(ctx: Context, x: Additive) -> Additive:
         await _permute(ctx, None, 0, x.shape)
         await _permute(ctx, None, 1, x.shape)
         return Additive(x.shape)
-    rest = local.permute_rows(x.share(ctx.leader, local), local.permutation(ctx.common, first, rows))
+    rest: Ring | None = local.permute_rows(x.share(ctx.leader, local), local.permutation(ctx.common, first, rows))
     rest = await _permute(ctx, rest, 0, x.shape)
     rest = await _permute(ctx, rest, 1, x.shape)
     return Additive(x.shape, rest)

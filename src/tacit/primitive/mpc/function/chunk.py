@@ -30,6 +30,9 @@ def large(*values: Value) -> bool:
 
 def broadcast_shape(*shapes: Shape) -> Shape:
     """The shape that NumPy broadcasts these to; ShapeError where there is none."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

@@ -137,8 +137,8 @@ def multiplier(values: Any, bits: int) -> tuple[Ring, int]:
     if array.dtype.kind != "f":
         return constant(array, None), 0
     if array.size == 1:
-        ring, scale = _mantissa(float(array.reshape(())[()] if array.ndim == 0 else array.reshape(-1)[0]), bits)
-        return np.full(array.shape, ring & _MASK, np.uint64), scale
+        ring, scale = _mantissa(array.item(), bits)
+        return np.array(ring & _MASK, np.uint64).reshape(array.shape), scale
     peak = float(np.max(np.abs(array), initial=0.0))
     if not isfinite(peak):
         raise DomainError("a public factor is NaN or infinite. Fill or drop missing values first.")

@@ -14,7 +14,7 @@ import numpy as np
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.function.contract import Domain, bounded, contract
-from tacit.primitive.mpc.function.elementary.opening import less, offset, touch
+from tacit.primitive.mpc.function.elementary.opening import less, offset
 from tacit.primitive.mpc.function.elementary.series import elementwise
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.separable import ExponentialWindow, turn_of
@@ -92,7 +92,6 @@ async def _power_of_base(k: Kernel, x: Fixed, rate: float, halvings: int = 0) ->
     """2**(rate * x - halvings), as the square of 2**(rate * x / 2)."""
     half = _window(rate / 2, _HALF_TOP, _HALF_BITS, x.bits)
     ends = [ceil(2 * _HALF_LOW / rate * 2**x.bits), floor(TOP / rate * 2**x.bits) + 1]
-    await touch(k, x.share)
     root, (low, high) = await gather(k.separable(x.share, half), less(k, x.share, ends))
     inside, under = await gather(k.gate(k.xor(low, high), root), k.lift(high))
     most = 1 << (_HALF_TOP + _HALF_BITS)
@@ -108,7 +107,6 @@ async def decay(k: Kernel, x: Fixed, *, out: int) -> Fixed:
     Reveals: nothing. Costs: 4 rounds; one opening, one comparison, 4 dealt terms, one `gate`.
     Error: 2**-21 relative + 2**-29 + 1 ulp, and 2**-26 where cut off.
     """
-    await touch(k, x.share)
     end = ceil(_DOWN_LOW / LOG2E * 2**x.bits)
     window = _window(LOG2E, _DOWN_TOP, out, x.bits)
     body, (low,) = await gather(k.separable(x.share, window), less(k, x.share, [end]))

@@ -1,7 +1,7 @@
 """One opening, many uses: comparisons and series on the same masked value.
 
-A protocol that opens values under a mask opens `x` once. `touch` makes that happen before several operations on `x` start
-side by side, so that they share it, and so that public offsets (`add_public`) keep the mask and all that was dealt for it.
+A protocol that opens values under a mask opens `x` once, for all of its public offsets (`add_public`), and deals once what
+comparisons need of the mask. Only a stack of offsets of another shape would be opened anew; `touch` prevents it.
 """
 
 from __future__ import annotations
@@ -38,29 +38,20 @@ class Nothing(Bilinear):
 NOTHING = Nothing()
 
 
-async def touch(k: Kernel, *xs: Arith) -> None:
-    """Have x (one or two tensors) opened under its mask, if the protocol works that way and it is not open yet.
+async def touch(k: Kernel, x: Arith) -> None:
+    """Have x opened under its mask, if the protocol works that way and it is not open yet.
 
     Reveals: nothing. Costs: one round, 8 bytes per element and party, which whatever uses x next then saves.
     """
-    other = xs[1] if len(xs) > 1 else k.public(np.zeros(1, np.uint64))
-    await k.product(NOTHING, xs[0], other)
+    await k.product(NOTHING, x, k.public(np.zeros(1, np.uint64)))
 
 
 async def less(k: Kernel, x: Arith, thresholds: Sequence[int]) -> list[Bits]:
     """[x < t] for each public ring element t.
 
-    Reveals: nothing. Costs: one `touch`, then one `negative` per threshold, side by side on one opening.
+    Reveals: nothing. Costs: one `negative` per threshold, side by side on one opening.
     """
-    await touch(k, x)
-    first, *others = thresholds
-    return await gather(k.negative(offset(k, x, -first)), *[_less_after(k, x, t) for t in others])
-
-
-async def _less_after(k: Kernel, x: Arith, threshold: int) -> Bits:
-    # A step behind the first comparison, which has then been dealt what all of them use: no round is spent.
-    await touch(k, x)
-    return await k.negative(offset(k, x, -threshold))
+    return await gather(*[k.negative(offset(k, x, -t)) for t in thresholds])
 
 
 def offset(k: Kernel, x: Arith, value: int) -> Arith:
@@ -87,7 +78,7 @@ class Steps:
 async def steps(k: Kernel, x: Arith, thresholds: Sequence[int]) -> Steps:
     """Where x lies among ascending public thresholds.
 
-    Reveals: nothing. Costs: a `touch`, then one `negative` and one `lift` per threshold, all side by side.
+    Reveals: nothing. Costs: one opening of x, one `negative` and one `lift` per threshold, all side by side.
     """
     count = len(thresholds)
     if prod(x.shape) <= SMALL:
@@ -112,8 +103,8 @@ class _Weighted:
         first = np.asarray(parts[0])
         if not any(first.strides) and all(not np.any(np.asarray(p).reshape(-1)[:1]) for p in parts):
             return first  # zeros without memory: a party that holds no shares asks for the shape
-        total = np.multiply(first, self.weights[0])
-        scratch = np.empty_like(total)
+        total, scratch = np.empty(first.shape, np.uint64), np.empty(first.shape, np.uint64)
+        np.multiply(first, self.weights[0], out=total)
         for part, weight in zip(parts[1:], self.weights[1:], strict=True):
             np.multiply(part, weight, out=scratch)
             np.add(total, scratch, out=total)

@@ -6,23 +6,20 @@ outside. All use one opening of x for the series and for both comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import wraps
 from math import ceil, floor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from tacit.primitive.driver import gather
-from tacit.primitive.mpc.function.chunk import CHUNK, chunked
-from tacit.primitive.mpc.function.elementary.opening import less, offset, touch
+from tacit.primitive.mpc.function.chunk import CHUNK, broadcast_shape, chunked
+from tacit.primitive.mpc.function.contract import Function
+from tacit.primitive.mpc.function.elementary.opening import less, offset
 from tacit.primitive.mpc.function.elementary.table import Series, separable
 from tacit.primitive.mpc.function.operand import DEFAULT_BITS, is_secret, number, rescaled
 from tacit.primitive.mpc.kernel import Arith, Kernel
 from tacit.primitive.mpc.value import Fixed, Value
-
-T = TypeVar("T")
-Elementary = Callable[..., Awaitable[Any]]
 
 
 async def real(k: Kernel, x: Value, bits: int = DEFAULT_BITS) -> Fixed:
@@ -31,12 +28,15 @@ async def real(k: Kernel, x: Value, bits: int = DEFAULT_BITS) -> Fixed:
     return value if type(value) is Fixed else Fixed(await rescaled(k, value.share, 0, bits), bits)
 
 
-def elementwise(function: Elementary) -> Elementary:
+def elementwise(function: Function) -> Function:
     """Let a function of reals take any shared numbers, and cut large ones into pieces that share rounds."""
 
     @wraps(function)
     async def prepared(k: Kernel, *xs: Value, **params: Any) -> Any:
         bits = next((x.bits for x in xs if type(x) is Fixed), DEFAULT_BITS)
+        shape = broadcast_shape(*[x.shape for x in xs])
+        if 0 in shape:
+            return Fixed(k.public(np.zeros(shape, np.uint64)), params.get("out", bits))
         reals = [await real(k, x, bits) if is_secret(x) else x for x in xs]
         return await chunked(k, function, *reals, size=CHUNK, **params)
 
@@ -77,7 +77,6 @@ async def ramp(k: Kernel, x: Fixed, series: Series) -> Fixed:
 
 async def _cut(k: Kernel, x: Fixed, series: Series) -> tuple[Arith, Any, Any]:
     """The series, [x <= high], and [low <= x <= high]."""
-    await touch(k, x.share)
     ends = [ceil(series.low * 2**x.bits), floor(series.high * 2**x.bits) + 1]
     body, (low, high) = await gather(evaluate(k, x.share, series, x.bits, x.bits), less(k, x.share, ends))
     return body, high, k.xor(low, high)
