@@ -89,7 +89,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     **dict.fromkeys(("shift_left", "shift_right", "shift_right_logical"), (((Z, (N,)), np.int64(3)), {})),
     "power": (((F, (N,)), (F, (N,))), {}),
     "float_power": (((F, (N,)), (F, (N,))), {}),
-    "integer_pow": (((F, (N,)),), {"n": 3}),
+    "integer_pow": (((F, (N,)),), {"exponent": 3}),
 }
 DATA_DEPENDENT = {"sort", "argsort", "top_k", "permute", "permute_inverse", "invert_permutation"}
 """Their rounds and bytes follow an order that is opened and uniformly random: a dry run cannot know it."""

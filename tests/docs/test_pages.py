@@ -28,8 +28,9 @@ def test_the_architecture_names_nothing_else(name: str) -> None:
     assert name in PACKAGES or path.with_suffix(".py").is_file() or stub.is_file(), f"`{name}` does not exist"
 
 
-def test_the_error_page_is_what_the_code_generates() -> None:
-    script = ROOT / "scripts" / "generate_error_page.py"
+@pytest.mark.parametrize("page", ["error", "function"])
+def test_generated_pages_are_what_the_code_generates(page: str) -> None:
+    script = ROOT / "scripts" / f"generate_{page}_page.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -45,14 +45,14 @@ def _rewritten(edit: Editor, step: Step, uses: list[int]) -> int | None:
     return None
 
 
-def _unary(name: str, **params: object) -> Rewrite:
-    """The library function of the variable x."""
+def _unary(name: str, of: str = "x", **params: object) -> Rewrite:
+    """The library function of a variable."""
 
     def rewrite(edit: Editor, step: Step, binding: Binding) -> int | None:
-        out, x = edit.slots[step.outputs[0]], edit.slots[binding["x"]]
+        out, x = edit.slots[step.outputs[0]], edit.slots[binding[of]]
         if x.shape != out.shape or x.kind != "fixed" or x.public:
             return None
-        return edit.emit(name, [binding["x"]], out, step.line, **params)
+        return edit.emit(name, [binding[of]], out, step.line, **params)
 
     return rewrite
 
@@ -214,13 +214,18 @@ def _difference(x: str, y: str) -> Rewrite:
     return rewrite
 
 
-def _less_product(edit: Editor, step: Step, binding: Binding) -> int | None:
-    """a (b - z) + (1 - a) b = b - a z."""
-    out = edit.slots[step.outputs[0]]
-    if any(edit.slots[binding[name]].shape != out.shape for name in "abz"):
-        return None
-    product = edit.emit("mul", [binding["a"], binding["z"]], out, step.line)
-    return edit.emit("sub", [binding["b"], product], out, step.line)
+def _less_product(*, turned: bool) -> Rewrite:
+    """a (b - z) + (1 - a) b = b - a z, or with all signs turned."""
+
+    def rewrite(edit: Editor, step: Step, binding: Binding) -> int | None:
+        out = edit.slots[step.outputs[0]]
+        if any(edit.slots[binding[name]].shape != out.shape for name in "abz"):
+            return None
+        product = edit.emit("mul", [binding["a"], binding["z"]], out, step.line)
+        sides = [product, binding["b"]] if turned else [binding["b"], product]
+        return edit.emit("sub", sides, out, step.line)
+
+    return rewrite
 
 
 def _keeps_axes(edit: Editor, slot: int, source: int, x: SlotType, axes: tuple[int, ...]) -> bool:
@@ -279,14 +284,16 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("select", ("ge", "x", 0), "x", 0), True, _unary("relu")),
     ),
     "add": (
-        (("add", ("mul", "a", ("sub", "b", "z")), ("mul", ("sub", 1.0, "a"), "b")), False, _less_product),
+        (("add", ("mul", "a", ("sub", "b", "z")), ("mul", ("sub", 1.0, "a"), "b")), False, _less_product(turned=False)),
         (("add", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
         (("add", ("relu", "x"), _SMOOTH), False, _unary("softplus")),
+        (("add", ("relu", ("as", "y", ("neg", "x"))), _SMOOTH), False, _unary("softplus", of="y")),
         (("add", ("maximum", "x", "y"), ("log1p", ("exp", ("neg", ("abs", ("sub", "x", "y")))))), False, _logaddexp),
         (("add", ("log", ("spread", ("as", "total", ("sum", _EXP)))), ("spread", "top")), False, _logsumexp),
     ),
     "sub": (
         (("sub", ("mul", "a", ("sub", 1.0, "s")), ("mul", ("sub", 1.0, "a"), "s")), False, _difference("a", "s")),
+        (("sub", ("mul", "a", ("sub", "z", "b")), ("mul", ("sub", 1.0, "a"), "b")), False, _less_product(turned=True)),
         (("sub", ("mul", ("sub", 1.0, "a"), "s"), ("mul", "a", ("sub", 1.0, "s"))), False, _difference("s", "a")),
         (("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
         (("sub", _SHIFT, ("spread", _LOG)), False, _log_softmax),

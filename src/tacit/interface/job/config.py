@@ -75,9 +75,10 @@ class Training(_Section):
     """Parameters of `tacit.algorithm.linear.LogisticRegression`."""
 
     C: float = Field(1.0, gt=0)
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int = Field(2048, ge=1)
+    precondition: bool | None = None
     learning_rate: float | None = Field(None, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.8, ge=0, lt=1)
     max_epochs: int = Field(40, ge=1)
     early_stopping: bool = True
     validation_fraction: float = Field(0.0, ge=0, lt=1)
