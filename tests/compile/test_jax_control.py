@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "scan_empty": (lambda x: lax.scan(lambda c, r: (c + r, c), x, jnp.zeros((0, 3))), X),
     "scan_replaced_carry": (lambda x: lax.scan(lambda c, r: (jnp.ones(3), c), x, None, length=3), X),
     "nested": (
-        lambda x: lax.scan(lambda c, r: (lax.scan(lambda d, e: (d + e * r, d), c, jnp.arange(3.0))), x, jnp.arange(2.0)),
+        lambda x: lax.scan(lambda c, r: lax.scan(lambda d, e: (d + e * r, d), c, jnp.arange(3.0)), x, jnp.arange(2.0)),
         X,
     ),
     "while_in_scan": (
@@ -40,7 +40,10 @@ CASES: dict[str, tuple[Any, ...]] = {
         X,
     ),
     "public_position_in_loop": (lambda x: lax.fori_loop(0, 4, lambda i, c: c.at[i].set(c[i] * 2.0 + i), x), ROWS),
-    "slice_in_loop": (lambda x: lax.fori_loop(0, 3, lambda i, c: c + lax.dynamic_slice(x, (i, 0), (2, 2)).sum(), 0.0), ROWS),
+    "slice_in_loop": (
+        lambda x: lax.fori_loop(0, 3, lambda i, c: c + lax.dynamic_slice(x, (i, 0), (2, 2)).sum(), 0.0),
+        ROWS,
+    ),
     "public_branch_in_loop": (
         lambda x: lax.fori_loop(0, 4, lambda i, c: lax.cond(i % 2 == 0, lambda c: c * 2, lambda c: c - 1, c), x),
         X,
@@ -49,15 +52,18 @@ CASES: dict[str, tuple[Any, ...]] = {
     "secret_branch_of_truth": (lambda x: lax.cond(x.sum() > 0, lambda a: a > 1, lambda a: a < 1, x), X),
     "secret_switch": (lambda i, x: lax.switch(i, [lambda a: a * 2, lambda a: a - 1, jnp.square], x), np.int32(2), X),
     "public_branch": (lambda x: lax.cond(True, lambda a: a * 2, lambda a: a - 1, x), X),
-    "gradient_of_scan": (lambda x: jax.grad(lambda v: lax.scan(lambda c, r: (c * r, c), v, jnp.arange(1.0, 3.0))[1].sum())(x), X),
+    "gradient_of_scan": (
+        jax.grad(lambda v: lax.scan(lambda c, r: (c * r, c), v, jnp.arange(1.0, 3.0))[1].sum()),
+        X,
+    ),
     "associative": (lambda x: lax.associative_scan(jnp.add, x), ROWS),
     "map": (lambda x: lax.map(lambda r: r * 2 + r.sum(), x), ROWS),
     "jit": (jax.jit(lambda x: jax.jit(jnp.square)(x) + 1), X),
-    "checkpoint": (lambda x: jax.grad(lambda v: jax.checkpoint(lambda u: (u**3).sum())(v))(x), X),
+    "checkpoint": (jax.grad(jax.checkpoint(lambda u: (u**3).sum())), X),
     "vmap": (jax.vmap(lambda r: r * r.sum()), ROWS),
     "hessian": (jax.hessian(lambda x: (x**3).sum()), X),
     "jacobian": (jax.jacfwd(lambda x: x * x.sum()), X),
-    "custom_vjp": (lambda x: jax.grad(lambda v: _clipped(v).sum())(x), X),
+    "custom_vjp": (jax.grad(lambda v: _clipped(v).sum()), X),
 }
 
 

@@ -51,15 +51,31 @@ CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
         reals(2, 6, 5, 3),
         reals(3, 3, 3, 4),
     ),
-    "grouped": (lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=2), reals(2, 4, 6, 5), reals(6, 2, 3, 3)),
-    "depthwise": (lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=4), reals(2, 4, 6, 5), reals(8, 1, 3, 3)),
-    "batch_groups": (lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", batch_group_count=2), reals(4, 3, 6, 5), reals(6, 3, 3, 3)),
+    "grouped": (
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=2),
+        reals(2, 4, 6, 5),
+        reals(6, 2, 3, 3),
+    ),
+    "depthwise": (
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=4),
+        reals(2, 4, 6, 5),
+        reals(8, 1, 3, 3),
+    ),
+    "batch_groups": (
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", batch_group_count=2),
+        reals(4, 3, 6, 5),
+        reals(6, 3, 3, 3),
+    ),
     "one_axis": (
         lambda x, w: lax.conv_general_dilated(x, w, (2,), "SAME", dimension_numbers=("NWC", "WIO", "NWC")),
         reals(2, 9, 3),
         reals(3, 3, 4),
     ),
-    "dilated": (lambda x, w: lax.conv_general_dilated(x, w, (1, 1), [(1, 2), (0, 3)], rhs_dilation=(2, 1)), IMAGE, KERNEL),
+    "dilated": (
+        lambda x, w: lax.conv_general_dilated(x, w, (1, 1), [(1, 2), (0, 3)], rhs_dilation=(2, 1)),
+        IMAGE,
+        KERNEL,
+    ),
     "transposed": (lambda x, w: lax.conv_transpose(x, w, (2, 2), "SAME"), reals(2, 4, 4, 3), reals(3, 3, 3, 5)),
     "transposed_kernel": (
         lambda x, w: lax.conv_transpose(x, w, (2, 2), "VALID", transpose_kernel=True),
@@ -86,7 +102,7 @@ def test_convolution_gradients(stride: int, padding: str, dilation: int, compare
         return lax.conv_general_dilated(x, w, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
     weights = reals(*jax.eval_shape(convolve, IMAGE, KERNEL).shape)
-    program = compare(lambda x, w: jax.grad(lambda *a: (convolve(*a) * weights).sum(), (0, 1))(x, w), IMAGE, KERNEL, error=5e-3)
+    program = compare(jax.grad(lambda *a: (convolve(*a) * weights).sum(), (0, 1)), IMAGE, KERNEL, error=5e-3)
     names = {step.name for step in program.steps}
     assert names >= {"conv_image_gradient"} or stride == 3
     assert "conv_kernel_gradient" in names
@@ -97,7 +113,7 @@ def test_gradients_of_grouped_convolutions(groups: int, compare: Callable[..., A
     def loss(x: Any, w: Any) -> Any:
         return (lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=groups) ** 2).sum() / 10
 
-    compare(lambda x, w: jax.grad(loss, (0, 1))(x, w), reals(2, 4, 6, 5), reals(8, 4 // groups, 3, 3), error=5e-3)
+    compare(jax.grad(loss, (0, 1)), reals(2, 4, 6, 5), reals(8, 4 // groups, 3, 3), error=5e-3)
 
 
 def test_gradients_read_the_same_image_kernel_and_cotangent(compiled: Callable[..., Any]) -> None:
@@ -107,7 +123,7 @@ def test_gradients_read_the_same_image_kernel_and_cotangent(compiled: Callable[.
         y = lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         return (y * g).sum()
 
-    program = compiled(lambda x, w, g: jax.grad(loss, (0, 1))(x, w, g), reals(2, 6, 6, 3), reals(3, 3, 3, 4), reals(2, 6, 6, 4))
+    program = compiled(jax.grad(loss, (0, 1)), reals(2, 6, 6, 3), reals(3, 3, 3, 4), reals(2, 6, 6, 4))
     by_name = {step.name: step.inputs for step in program.steps}
     image, kernel, cotangent = program.inputs
     assert by_name["conv_image_gradient"] == (cotangent, kernel)
@@ -117,7 +133,11 @@ def test_gradients_read_the_same_image_kernel_and_cotangent(compiled: Callable[.
 SQUARE = reals(3, 3)
 SYSTEMS: dict[str, tuple[Any, ...]] = {
     "cholesky": (lambda x: jnp.linalg.cholesky(x @ x.T + 3 * jnp.eye(3)), SQUARE),
-    "lower": (lambda x, y: jax.scipy.linalg.solve_triangular(jnp.tril(x) + 3 * jnp.eye(3), y, lower=True), SQUARE, reals(3, 2)),
+    "lower": (
+        lambda x, y: jax.scipy.linalg.solve_triangular(jnp.tril(x) + 3 * jnp.eye(3), y, lower=True),
+        SQUARE,
+        reals(3, 2),
+    ),
     "upper": (lambda x, y: jax.scipy.linalg.solve_triangular(jnp.triu(x) + 3 * jnp.eye(3), y), SQUARE, reals(3, 2)),
     "right": (
         lambda x, y: lax.linalg.triangular_solve(jnp.triu(x) + 3 * jnp.eye(3), y, lower=False, transpose_a=True),

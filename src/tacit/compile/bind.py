@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from tacit.compile import public
-from tacit.compile.program import Program, SlotType, Step
+from tacit.compile.program import SlotType, Step
 from tacit.foundation.errors import UnsupportedOperation
 from tacit.primitive.mpc.form import Geometry
 from tacit.primitive.mpc.function import FUNCTIONS
@@ -164,7 +164,10 @@ _ADAPTERS: Mapping[str, Callable[[Step, int], tuple[Call, dict[str, Any]]]] = {
     "conv": _convolution,
     "conv_image_gradient": _convolution,
     "conv_kernel_gradient": _convolution,
-    **{name: _over(name) for name in ("sum", "mean", "prod", "max", "min", "any", "all", "softmax", "log_softmax", "logsumexp")},
+    **{
+        name: _over(name)
+        for name in ("sum", "mean", "prod", "max", "min", "any", "all", "softmax", "log_softmax", "logsumexp")
+    },
 }
 
 _SCALED = frozenset({"rescale"})

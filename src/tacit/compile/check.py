@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit.compile.execute import execute
-from tacit.compile.plan import DEFAULT_BITS, Plan, prepare
 from tacit.compile.front.jax import trace
 from tacit.compile.passes import optimise
+from tacit.compile.plan import DEFAULT_BITS, Plan, prepare
 from tacit.compile.program import Program
 from tacit.foundation.errors import FixedPointOverflow
 from tacit.primitive.driver import Driver
@@ -92,7 +92,9 @@ class Check:
             for o in self.overflows
         ]
         lines.append(f"{self.fraction_bits} fraction bits: largest error {self.max_error:.3g}")
-        lines += [f"  {bits} bits: error {error:.3g}{', overflow' if over else ''}" for bits, error, over in self.trials]
+        lines += [
+            f"  {bits} bits: error {error:.3g}{', overflow' if over else ''}" for bits, error, over in self.trials
+        ]
         if self.suggested_bits is None:
             lines.append("no number of fraction bits fits: scale the inputs")
         else:

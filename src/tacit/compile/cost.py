@@ -176,7 +176,9 @@ def _rows(runs: Mapping[str, _DryRun], longest: _DryRun) -> list[Row]:
         rounds[key] = max(rounds.get(key, 0), entry.deferred.generation - entry.base)
     critical = longest.ledger.critical()
     return [
-        Row(*key, count, rounds[key], critical.get(key, 0), {party: run.sent.get(key, 0) for party, run in runs.items()})
+        Row(
+            *key, count, rounds[key], critical.get(key, 0), {party: run.sent.get(key, 0) for party, run in runs.items()}
+        )
         for key, count in calls.items()
     ]
 

@@ -26,6 +26,7 @@ from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.value import Value
 from tacit.primitive.profile import Where
 
+
 class Spawner(Protocol):
     """What the interpreter needs of a driver."""
 
@@ -65,7 +66,13 @@ class Run:
     __slots__ = ("driver", "k", "left", "loop", "missing", "number", "observer", "plan", "spawned", "uses", "values")
 
     def __init__(
-        self, k: Kernel, driver: Spawner, plan: Plan, observer: Observer | None, loop: Loop | None = None, number: int = 0
+        self,
+        k: Kernel,
+        driver: Spawner,
+        plan: Plan,
+        observer: Observer | None,
+        loop: Loop | None = None,
+        number: int = 0,
     ) -> None:
         self.k = k
         self.driver = driver

@@ -113,9 +113,7 @@ def raised_slots(program: Program) -> set[int]:
     """The slots whose values carry more fraction bits than the session's: products kept untruncated, and what moves them."""
     raised: set[int] = set()
     for step in program.steps:
-        if step.params.get("keep"):
-            raised.update(step.outputs)
-        elif step.name in _KEEPS_SCALE and any(slot in raised for slot in step.inputs):
+        if step.params.get("keep") or (step.name in _KEEPS_SCALE and any(slot in raised for slot in step.inputs)):
             raised.update(step.outputs)
     return raised
 

@@ -52,7 +52,9 @@ def pad(x: Array, value: Array, *, widths: Sequence[tuple[int, int, int]]) -> Ar
     spread = np.full(extents, value, x.dtype)
     spread[tuple(slice(None, None, inside + 1) for _, _, inside in widths)] = x
     grown = np.pad(spread, [(max(low, 0), max(high, 0)) for low, high, _ in widths], constant_values=value[()])
-    cuts = [slice(max(-low, 0), extent - max(-high, 0)) for extent, (low, high, _) in zip(grown.shape, widths, strict=True)]
+    cuts = [
+        slice(max(-low, 0), extent - max(-high, 0)) for extent, (low, high, _) in zip(grown.shape, widths, strict=True)
+    ]
     return grown[tuple(cuts)]
 
 

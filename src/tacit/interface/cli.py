@@ -63,7 +63,9 @@ def reports_errors(command: Command) -> Command:
 def demo_hospitals(
     json: Json = None,
     html: Html = None,
-    folder: Annotated[Path | None, typer.Option(help="Where to keep data, job file and model; default: nowhere.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to keep data, job file and model; default: nowhere.")
+    ] = None,
 ) -> None:
     """Two hospitals and a helper train a logistic regression on records that are split between the hospitals."""
     import tempfile
@@ -79,9 +81,13 @@ def demo_hospitals(
     )
     with tempfile.TemporaryDirectory(prefix="tacit-demo-") as temporary:
         where = folder or Path(temporary)
-        _train(write_hospitals(where), json, html, console, title="Two hospitals train on records that they do not show")
+        _train(
+            write_hospitals(where), json, html, console, title="Two hospitals train on records that they do not show"
+        )
     if folder:
-        console.print(f"\nRun it again on your own terms: tacit train lr --config {folder / 'job.yaml'}", highlight=False)
+        console.print(
+            f"\nRun it again on your own terms: tacit train lr --config {folder / 'job.yaml'}", highlight=False
+        )
 
 
 @train_app.command("lr")

@@ -38,6 +38,7 @@ T = TypeVar("T")
 MAX_OPERATIONS = 2**32
 REASON_CHARACTERS = 500
 SMALL_BYTES = 1 << 13
+SLOW_SECONDS = 0.0005
 MIN_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.0002, 0.02
 
 
@@ -309,14 +310,15 @@ class Driver:
     def _send_wave(self, request: Exchange) -> None:
         """Send what was posted since everything was sent last: all coroutines that could run have run since.
 
-        Large messages go out before this party computes on, so that its peers compute meanwhile; for small ones the peers'
-        time to receive another frame is the greater cost, and they wait until this party blocks. A party that needs no
-        answer (a dealer runs ahead of those it deals to) sends early at first and ever less often, in larger frames.
+        Large messages, and all messages of slow rounds, go out before this party computes on, so that its peers compute
+        meanwhile. Small messages of fast rounds wait until it blocks: one more frame would cost the peers more. A party
+        that needs no answer (a dealer runs ahead of those it deals to) sends early at first, then ever larger frames.
         """
+        since = time.perf_counter() - self._sent_at
         if request.pending:
-            if self.profile.payload - self._sent_payload > SMALL_BYTES:
+            if since > SLOW_SECONDS or self.profile.payload - self._sent_payload > SMALL_BYTES:
                 self._flush()
-        elif time.perf_counter() - self._sent_at > self._hold:
+        elif since > self._hold:
             self._flush()
             self._hold = min(2 * self._hold, MAX_HOLD_SECONDS)
 
@@ -388,16 +390,16 @@ class Driver:
     def _wait(self, channel: Channel, operation: int, array: np.ndarray) -> None:
         """Wait until `array` is filled, at most until the deadline."""
         began = time.perf_counter()
-        limit = began + self.deadline
-        while True:
-            left = limit - time.perf_counter()
+        channel.wait(self.deadline)
+        while not channel.take(operation, array.data):
+            left = began + self.deadline - time.perf_counter()
             if left <= 0:
                 raise PeerStalled(
-                    f"{self.me} waited {self.deadline:g} s for {channel.peer}", peer=channel.peer, operation=operation
+                    f"{channel.peer} sent a part of what {self.me} waited {self.deadline:g} s for",
+                    peer=channel.peer,
+                    operation=operation,
                 )
             channel.wait(left)
-            if channel.take(operation, array.data):
-                break
         self.profile.waited += time.perf_counter() - began
 
     def _fail(self, error: BaseException) -> BaseException:

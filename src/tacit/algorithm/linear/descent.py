@@ -78,7 +78,9 @@ def epoch(rows: int, batch: int, passes: int, rate: float, momentum: float, pena
             return jax.lax.scan(step, state, batches)
 
         state = weights, velocity, jnp.zeros_like(weights)
-        weights, velocity, total = jax.lax.scan(run, state, None, length=passes)[0] if passes > 1 else run(state, None)[0]
+        weights, velocity, total = (
+            jax.lax.scan(run, state, None, length=passes)[0] if passes > 1 else run(state, None)[0]
+        )
         return weights, velocity, total / (count * passes)
 
     return train

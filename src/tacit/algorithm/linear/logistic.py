@@ -42,7 +42,6 @@ class LogisticRegression:
     Source:   Boehning and Lindsay 1988 (curvature); Polyak 1964 (momentum); Polyak and Juditsky 1992: the model is the average
         of the weights over the last epoch, which removes most of the noise of small batches.
 
-    Parameters:
     C: inverse penalty, as in scikit-learn.
     batch_size: rows per step. An epoch is one pass over the rows, or as many as make 8 steps.
     precondition: whether to use the curvature, which costs three products of columns squared once; by default up to 512
@@ -67,7 +66,7 @@ class LogisticRegression:
         early_stopping: bool = True,
         validation_fraction: float = 0.0,
         tol: float = 1e-4,
-        patience: int = 2,
+        patience: int = 3,
     ) -> None:
         self.device = device
         self.C = C

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tacit.algorithm.table.clean import Choice, clean, digests, identifier_texts
+from tacit.algorithm.table.clean import Choice, clean
+from tacit.algorithm.table.identify import digests, identifier_texts
 from tacit.algorithm.table.read import read_table
 from tacit.algorithm.table.recipe import Recipe
 from tacit.algorithm.table.score import area, roc, thin
@@ -35,8 +36,7 @@ def load(view: PartyView, *, path: str, choice: Mapping[str, Any], recipe: str =
     float64 [n], if there is one. `recipe` names a file to take the recipe from instead of making one.
     Raises: the errors of the kind DataError, naming the party.
     """
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in choice.items()}
-    chosen = Choice(**fields)
+    chosen = Choice(**{**choice, "columns": tuple(choice["columns"]), "exclude": tuple(choice["exclude"])})
     try:
         table = read_table(Path(path), text=chosen.id)
         records = clean(table, chosen, Recipe.load(Path(recipe)) if recipe else None)
@@ -65,9 +65,15 @@ def align(view: PartyView, *, parties: Sequence[str]) -> Results:
     because = "align records by private set intersection"
     for party, other in ((view.name, peer), (peer, view.name)):
         view.ledger.append(
-            "reveal", what=f"which identifiers of {party} {other} has too", shape=[len(ordered)], to=[party], because=because
+            "reveal",
+            what=f"identifiers of {party} that {other} has too",
+            shape=[len(ordered)],
+            to=[party],
+            because=because,
         )
-        view.ledger.append("reveal", what=f"the number of identifiers of {other}", shape=[], to=[party], because=because)
+        view.ledger.append(
+            "reveal", what=f"the number of identifiers of {other}", shape=[], to=[party], because=because
+        )
     if not len(ordered):
         raise NoOverlap(
             f"{view.name} and {peer} have no record in common: none of {len(keys)} identifiers matches. "
@@ -90,7 +96,9 @@ def split_rows(view: PartyView, *, test_fraction: float, seed: int) -> Results:
     labels = [values[part] for values in label for part in (train, test)]
     for name, values in zip(("training", "test"), labels, strict=False):
         if values.min() == values.max():
-            raise LabelNotBinary(f"{view.name}: the {len(values)} {name} records have one class only. Use more records.")
+            raise LabelNotBinary(
+                f"{view.name}: the {len(values)} {name} records have one class only. Use more records."
+            )
     results = [recipe.standardise(features[train]), recipe.standardise(features[test]), test, recipe.pack(), *labels]
     return results, {"train": len(train), "test": len(test)}
 

@@ -35,8 +35,8 @@ def read_table(path: Path, *, text: str) -> Any:
 
 
 def _read_csv(path: Path, text: str, delimiter: str) -> Any:
-    import pyarrow as pa  # noqa: PLC0415  a party that reads no table does not load Arrow
-    from pyarrow import csv  # noqa: PLC0415
+    import pyarrow as pa
+    from pyarrow import csv
 
     try:
         return csv.read_csv(
@@ -59,8 +59,8 @@ def _reason(message: str) -> str:
 
 
 def _read_parquet(path: Path) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import parquet  # noqa: PLC0415
+    import pyarrow as pa
+    from pyarrow import parquet
 
     try:
         return parquet.ParquetFile(path).read()

@@ -76,13 +76,15 @@ class Recipe:
         """The recipe of `pack`. Raises UnreadableFile for anything else."""
         try:
             fields = json.loads(bytes(data))
-            if fields.pop("version") != VERSION:
-                raise ValueError
+            known = fields.pop("version") == VERSION
             columns = tuple(Column(c["name"], c["kind"], tuple(c["categories"])) for c in fields.pop("columns"))
             numbers = {name: tuple(float(value) for value in fields.pop(name)) for name in ("mean", "scale")}
-            return cls(columns=columns, missing=str(fields["missing"]), **numbers)
+            recipe = cls(columns=columns, missing=str(fields["missing"]), **numbers)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UnreadableFile("this is not a recipe of this version. Train again, or use the file of this model.") from None
+            known = False
+        if not known:
+            raise UnreadableFile("this is not a recipe of this version. Train again, or use the file of this model.")
+        return recipe
 
     def save(self, path: Path) -> None:
         """Write it readable by its user only."""

@@ -57,8 +57,10 @@ def load(session: Session, party: str, path: Path, choice: Choice, recipe: Path 
     values, answer = session.plain(party).procedure("table.load", [], params, 4 if choice.label else 3)
     facts = answer["facts"]
     columns = tuple((name, width) for name, width in facts["columns"])
-    label = values[3] if choice.label else None
-    return Table(party, facts["rows"], facts["dropped"], columns, *values[:3], label)
+    ids, features, own_recipe, *label = values
+    return Table(
+        party, facts["rows"], facts["dropped"], columns, ids, features, own_recipe, label[0] if label else None
+    )
 
 
 def align(session: Session, left: Table, right: Table) -> tuple[PlainValue, PlainValue]:
@@ -79,7 +81,8 @@ def split(session: Session, table: Table, positions: PlainValue, *, test_fractio
     inputs = [table.features, positions, table.recipe, *labels]
     values, _ = session.plain(table.party).procedure("table.split", inputs, params, 4 + 2 * len(labels))
     train, test, tested, recipe, *rest = values
-    return Part(table.party, train, test, tested, recipe, *(rest or (None, None)))
+    train_label, test_label = rest or (None, None)
+    return Part(table.party, train, test, tested, recipe, train_label, test_label)
 
 
 def arrange(session: Session, table: Table, positions: PlainValue) -> PlainValue:
@@ -99,7 +102,9 @@ def keep_recipe(session: Session, recipe: PlainValue, folder: Path) -> None:
     session.plain(recipe.device.party).procedure("table.keep", [recipe], {"folder": str(folder.resolve())}, 0)
 
 
-def write_scores(session: Session, table: Table, positions: PlainValue, scores: np.ndarray, *, source: Path, id: str, target: Path) -> None:
+def write_scores(
+    session: Session, table: Table, positions: PlainValue, scores: np.ndarray, *, source: Path, id: str, target: Path
+) -> None:
     """Have a party write the scores of its records to a CSV file."""
     plain = session.plain(table.party)
     params = {"source": str(source.resolve()), "id": id, "target": str(target.resolve())}

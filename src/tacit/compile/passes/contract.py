@@ -65,8 +65,8 @@ def _absorb_transposes(edit: Editor, step: Step) -> bool:
         order += [offset + p for p in positions]
     out = edit.slots[step.outputs[0]]
     shape = [0] * len(order)
-    for place, source in enumerate(order):
-        shape[source] = out.shape[place]
+    for position, source in enumerate(order):
+        shape[source] = out.shape[position]
     declared = replace(out, shape=tuple(shape))
     params = {**step.params, "contract": tuple(contract_axes), "batch": tuple(batch_axes)}
     product = edit.emit("dot_general", [slot for slot, _ in sides], declared, step.line, **params)

@@ -33,7 +33,9 @@ def _trim_loop(step: Step, live: set[int]) -> Step:
         wanted |= needed
     carries = [n for n in range(carry) if n in wanted]
     rows = [n for n in range(carry, len(step.outputs)) if n in wanted]
-    places = [p for p in range(len(step.inputs)) if (consts <= p < consts + carry and p - consts in wanted) or p in read]
+    places = [
+        p for p in range(len(step.inputs)) if (consts <= p < consts + carry and p - consts in wanted) or p in read
+    ]
     inner = replace(
         body,
         inputs=tuple(body.inputs[p] for p in places),

@@ -30,7 +30,12 @@ def defer_truncation(program: Program) -> Program:
 
     def absorbed(slot: int) -> bool:
         """Whether one linear step is all that reads a slot."""
-        return uses[slot] == 1 and slot not in outputs and readers[slot][0].name in LINEAR and _real(program, readers[slot][0])
+        return (
+            uses[slot] == 1
+            and slot not in outputs
+            and readers[slot][0].name in LINEAR
+            and _real(program, readers[slot][0])
+        )
 
     kept: set[int] = set()
     roots: set[int] = set()
@@ -39,7 +44,9 @@ def defer_truncation(program: Program) -> Program:
         if step.name not in LINEAR or not _real(program, step) or absorbed(out):
             continue
         leaves = _leaves(program, producers, absorbed, step)
-        products = [leaf for leaf in leaves if leaf in producers and _can_wait(program, producers[leaf]) and absorbed(leaf)]
+        products = [
+            leaf for leaf in leaves if leaf in producers and _can_wait(program, producers[leaf]) and absorbed(leaf)
+        ]
         before = sum(program.slots[leaf].size for leaf in products)
         if before <= program.slots[out].size or _growth(program, producers, absorbed, out) > MAX_GROWTH:
             continue

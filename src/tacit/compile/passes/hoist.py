@@ -22,7 +22,9 @@ def hoist(program: Program) -> Program:
 def _hoisted(edit: Editor, step: Step) -> Step:
     body = step.bodies[0]
     consts = int(step.params["consts"])
-    outside = dict(zip(body.inputs[:consts], step.inputs[:consts], strict=True))  # body slot -> slot in front of the loop
+    outside = dict(
+        zip(body.inputs[:consts], step.inputs[:consts], strict=True)
+    )  # body slot -> slot in front of the loop
     stay: list[Step] = []
     moved: set[int] = set()
     for inner in body.steps:
@@ -44,9 +46,7 @@ def _hoisted(edit: Editor, step: Step) -> Step:
         return step
     needed = {slot for inner in stay for slot in inner.inputs} | set(body.outputs)
     fresh = [slot for slot in sorted(moved) if slot in needed]
-    inner_program = replace(
-        body, inputs=(*body.inputs[:consts], *fresh, *body.inputs[consts:]), steps=tuple(stay)
-    )
+    inner_program = replace(body, inputs=(*body.inputs[:consts], *fresh, *body.inputs[consts:]), steps=tuple(stay))
     return replace(
         step,
         inputs=(*step.inputs[:consts], *(outside[slot] for slot in fresh), *step.inputs[consts:]),

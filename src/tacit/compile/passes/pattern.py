@@ -20,7 +20,9 @@ Pattern: TypeAlias = str | float | int | tuple[Any, ...] | EllipsisType
 Binding: TypeAlias = dict[str, int]
 
 
-def matches(edit: Editor, step: Step, pattern: tuple[Any, ...], binding: Binding | None = None) -> Iterator[tuple[Binding, list[Step]]]:
+def matches(
+    edit: Editor, step: Step, pattern: tuple[Any, ...], binding: Binding | None = None
+) -> Iterator[tuple[Binding, list[Step]]]:
     """Every way in which a step matches: the variables' slots, and the steps matched, outermost first."""
     if step.name != pattern[0] or len(step.inputs) != len(pattern) - 1:
         return

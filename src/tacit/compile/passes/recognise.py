@@ -37,7 +37,9 @@ def _rewritten(edit: Editor, step: Step, uses: list[int]) -> int | None:
     for pattern, exclusive, rewrite in _PATTERNS.get(step.name, ()):
         for binding, steps in matches(edit, step, pattern):
             inside = {slot for inner in steps[1:] for slot in inner.outputs}
-            if exclusive and any(slot < len(uses) and uses[slot] > 1 and slot not in binding.values() for slot in inside):
+            if exclusive and any(
+                slot < len(uses) and uses[slot] > 1 and slot not in binding.values() for slot in inside
+            ):
                 continue  # a part is needed elsewhere: it is computed anyway
             out = rewrite(edit, step, binding)
             if out is not None:
@@ -104,7 +106,9 @@ def _common_factor(edit: Editor, step: Step, binding: Binding) -> int | None:
         return None
     if (b.public and c.public) or {a.kind, b.kind, c.kind} != {"fixed"}:
         return None
-    return edit.emit("mul", [binding["a"], edit.emit(step.name, [binding["b"], binding["c"]], out, step.line)], out, step.line)
+    return edit.emit(
+        "mul", [binding["a"], edit.emit(step.name, [binding["b"], binding["c"]], out, step.line)], out, step.line
+    )
 
 
 def _axes_of(edit: Editor, slot: int, name: str) -> tuple[int, ...] | None:
@@ -159,7 +163,9 @@ def _row_axes(edit: Editor, binding: Binding) -> tuple[int, ...] | None:
     if axes is None or axes != _axes_of(edit, binding["top"], "max"):
         return None
     shifted = edit.producer[binding["shift"]]
-    fits = x.shape == edit.slots[binding["shift"]].shape and _keeps_axes(edit, shifted.inputs[1], binding["top"], x, axes)
+    fits = x.shape == edit.slots[binding["shift"]].shape and _keeps_axes(
+        edit, shifted.inputs[1], binding["top"], x, axes
+    )
     return axes if fits else None
 
 
@@ -293,6 +299,7 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
     ),
     "sub": (
         (("sub", ("mul", "a", ("sub", 1.0, "s")), ("mul", ("sub", 1.0, "a"), "s")), False, _difference("a", "s")),
+        (("sub", ("mul", "b", ("sub", 1.0, "a")), ("mul", "a", ("sub", "z", "b"))), False, _less_product(turned=False)),
         (("sub", ("mul", "a", ("sub", "z", "b")), ("mul", ("sub", 1.0, "a"), "b")), False, _less_product(turned=True)),
         (("sub", ("mul", ("sub", 1.0, "a"), "s"), ("mul", "a", ("sub", 1.0, "s"))), False, _difference("s", "a")),
         (("sub", ("mul", "a", "b"), ("mul", "a", "c")), False, _common_factor),
@@ -302,9 +309,7 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("log", ("sigmoid", "x")), False, _log_of_sigmoid),
         (("log", ("sub", 1.0, ("sigmoid", "x"))), False, _log_of_complement),
     ),
-    "exp": (
-        (("exp", ("sub", "x", ("softplus", "x"))), False, _unary("sigmoid")),
-    ),
+    "exp": ((("exp", ("sub", "x", ("softplus", "x"))), False, _unary("sigmoid")),),
     "minimum": (
         (("minimum", ("maximum", "x", "low"), "high"), True, _clip),
         (("minimum", ("relu", "x"), "high"), True, _clip_relu),
@@ -321,7 +326,11 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
         (("mul", "total", "c"), False, _mean),
         (("mul", "x", ("sigmoid", "x")), True, _unary("silu")),
         (("mul", "x", ("mul", 0.5, ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
-        (("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))), True, _unary("gelu", approximate=False)),
+        (
+            ("mul", ("mul", 0.5, "x"), ("sub", 1.0, ("erf", ("mul", "x", -_HALF)))),
+            True,
+            _unary("gelu", approximate=False),
+        ),
         (("mul", _EXP, ("spread", ("divide", "g", ("spread", _TOTAL)))), False, _softmax_gradient),
         (("mul", ("divide", "a", "s"), ("mul", "s", "b")), False, _cancel),
         (("mul", ("sub", ("divide", "a", "s"), ("divide", "c", "t")), ("mul", "s", "t")), False, _cancel_both),

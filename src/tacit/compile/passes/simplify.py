@@ -12,7 +12,9 @@ from tacit.compile.program import Program, Step
 
 NONNEGATIVE = frozenset({"exp", "exp2", "sigmoid", "relu", "square", "softmax", "sqrt", "rsqrt", "abs"})
 MANY = 4096
-PRESERVES_SIGN = frozenset({"sum", "reshape", "transpose", "broadcast", "slice", "reverse", "take", "max", "min", "mean", "cumsum"})
+PRESERVES_SIGN = frozenset(
+    {"sum", "reshape", "transpose", "broadcast", "slice", "reverse", "take", "max", "min", "mean", "cumsum"}
+)
 
 
 def simplify(program: Program) -> Program:
@@ -218,7 +220,9 @@ def _convert(edit: Editor, step: Step, _: set[int]) -> bool:
         return False
     if edit.slots[before.inputs[0]].kind != "bool":
         return False
-    edit.replace(step.outputs[0], edit.emit("convert", before.inputs, edit.slots[step.outputs[0]], step.line, kind="fixed"))
+    edit.replace(
+        step.outputs[0], edit.emit("convert", before.inputs, edit.slots[step.outputs[0]], step.line, kind="fixed")
+    )
     return True
 
 

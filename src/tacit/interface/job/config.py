@@ -74,28 +74,30 @@ class Owner(_Section):
 class Training(_Section):
     """Parameters of `tacit.algorithm.linear.LogisticRegression`."""
 
-    C: float = Field(1.0, gt=0)
-    batch_size: int = Field(2048, ge=1)
+    C: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=2048, ge=1)
     precondition: bool | None = None
-    learning_rate: float | None = Field(None, gt=0)
-    momentum: float = Field(0.8, ge=0, lt=1)
-    max_epochs: int = Field(40, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    momentum: float = Field(default=0.8, ge=0, lt=1)
+    max_epochs: int = Field(default=40, ge=1)
     early_stopping: bool = True
-    validation_fraction: float = Field(0.0, ge=0, lt=1)
-    tol: float = Field(1e-4, gt=0)
-    patience: int = Field(2, ge=1)
+    validation_fraction: float = Field(default=0.0, ge=0, lt=1)
+    tol: float = Field(default=1e-4, gt=0)
+    patience: int = Field(default=3, ge=1)
 
 
 class _Job(_Section):
     parties: tuple[Owner, ...]
-    deadline: float = Field(120.0, gt=0)
+    deadline: float = Field(default=120.0, gt=0)
 
     @field_validator("parties", mode="after")
     @classmethod
     def _roles(cls, parties: tuple[Owner, ...]) -> tuple[Owner, ...]:
         roles = [party.role for party in parties]
         if sorted(roles) != ["data", "data", "helper"]:
-            raise ValueError(f"a job has two parties with data and one helper, not {roles.count('data')} and {roles.count('helper')}")
+            raise ValueError(
+                f"a job has two parties with data and one helper, not {roles.count('data')} and {roles.count('helper')}"
+            )
         if len({party.name for party in parties}) < len(parties):
             raise ValueError("two parties have the same name")
         return parties
@@ -116,12 +118,12 @@ class TrainJob(_Job):
 
     output: Path
     training: Training = Training()
-    test_fraction: float = Field(0.25, gt=0, lt=1)
+    test_fraction: float = Field(default=0.25, gt=0, lt=1)
     seed: int = 0
     evaluation: tuple[Literal["probabilities", "auc"], ...] = ("probabilities",)
     reference: bool = False
     protocol: Literal["assisted", "replicated"] = "assisted"
-    fraction_bits: int = Field(18, ge=4, le=30)
+    fraction_bits: int = Field(default=18, ge=4, le=30)
 
     _resolve = field_validator("output", mode="after")(_from_folder)
 

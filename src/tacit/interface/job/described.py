@@ -42,10 +42,14 @@ class ModelDescription:
         """Read what `save` wrote. Raises ConfigError."""
         try:
             fields = json.loads((folder / FILE).read_bytes())
-            if fields.pop("version") != VERSION or fields["protocol"] not in PROTOCOLS:
-                raise ValueError
-            return cls(tuple(map(str, fields["parties"])), fields["protocol"], int(fields["fraction_bits"]))
+            known = fields["version"] == VERSION and fields["protocol"] in PROTOCOLS
+            found = cls(tuple(map(str, fields["parties"])), fields["protocol"], int(fields["fraction_bits"]))
         except OSError:
-            raise ConfigError(f"{folder} holds no model: there is no {FILE}. Name the output folder of a training job.") from None
+            raise ConfigError(
+                f"{folder} holds no model: there is no {FILE}. Name the output folder of a training job."
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ConfigError(f"{folder / FILE} describes no model of this version") from None
+            known = False
+        if not known:
+            raise ConfigError(f"{folder / FILE} describes no model of this version. Train again.")
+        return found

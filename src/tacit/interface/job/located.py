@@ -42,27 +42,31 @@ def load_config(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(data, context={"folder": path.resolve().parent})
     except ValidationError as error:
-        problems = [_explain(problem, root, model, path.name) for problem in error.errors(include_url=False, include_input=False)]
+        problems = [
+            _explain(problem, root, model, path.name)
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
         raise ConfigError("\n".join(problems)) from None
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's scalars, as far as they matter here: `yes` and `no` are text, `1e-3` is a number. No key twice."""
 
-    yaml_implicit_resolvers: typing.ClassVar[dict[str, Any]] = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"}]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands here twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands here twice", key.start_mark
+                )
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep=deep))
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

@@ -44,14 +44,22 @@ def predict(job: PredictJob, watch: Watcher) -> tuple[Phase, ...]:
             blocks = [tables.arrange(session, table, positions[party]) for party, table in found.items()]
             blocks = [block for block in blocks if block.shape[1]]
             if sum(block.shape[1] for block in blocks) != model.n_features_in_:
-                raise ConfigError(f"the recipes in {job.model.name} do not belong to its model. Name the folder of one training job.")
+                raise ConfigError(
+                    f"the recipes in {job.model.name} do not belong to its model. Name the folder of one training job."
+                )
             scores = reveal(model.predict_proba(blocks)[:, 1], to=job.to, because=f"{job.to} asked for the predictions")
             note.text = f"{rows} probabilities, known to {job.to} alone"
         with meter.phase("write") as note:
             (receiver,) = (owner for owner in owners if owner.name == job.to)
             assert receiver.file is not None
             tables.write_scores(
-                session, found[job.to], positions[job.to], scores, source=receiver.file, id=receiver.id, target=job.output
+                session,
+                found[job.to],
+                positions[job.to],
+                scores,
+                source=receiver.file,
+                id=receiver.id,
+                target=job.output,
             )
             note.text = str(job.output)
     return tuple(meter.phases)

@@ -17,9 +17,11 @@ def reference_curve(session: Session, parts: tuple[Part, Part], C: float) -> Cur
     Raises: ConfigError where scikit-learn is not installed.
     """
     try:
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  an extra: only the comparison needs it
+        from sklearn.linear_model import LogisticRegression
     except ImportError:
-        raise ConfigError("the plaintext reference needs scikit-learn: pip install 'tacit[demo]', or set reference: false") from None
+        raise ConfigError(
+            "the plaintext reference needs scikit-learn: pip install 'tacit[demo]', or set reference: false"
+        ) from None
 
     def pooled(name: str) -> np.ndarray:
         blocks = [getattr(part, name) for part in parts]

@@ -54,13 +54,17 @@ def train(job: TrainJob, watch: Watcher, *, title: str = "Logistic regression on
         with meter.phase("split") as note:
             cut = partial(tables.split, session, test_fraction=job.test_fraction, seed=job.seed)
             first, second = (cut(table, where) for table, where in zip(found, positions, strict=True))
-            note.text = f"{first.train.shape[0]} to train, {first.test.shape[0]} to test, each column standardised by its owner"
+            note.text = (
+                f"{first.train.shape[0]} to train, {first.test.shape[0]} to test, each column standardised by its owner"
+            )
         with meter.phase("share") as note:
             work = _share(session, job, first, second)
             note.text = f"{work.width} columns and the label, as random shares"
         with meter.phase("train") as note:
             model, epochs = _fit(work, job, watch)
-            note.text = f"{model.n_iter_} epochs; one bit revealed after each" if job.training.early_stopping else f"{model.n_iter_} epochs"
+            note.text = f"{model.n_iter_} epochs" + (
+                "; one bit revealed after each" if job.training.early_stopping else ""
+            )
         with meter.phase("evaluate") as note:
             curve, accuracy, on_shares = _evaluate(work, job, model)
             note.text = _said(curve, on_shares, owners[0].name)
@@ -82,7 +86,10 @@ def train(job: TrainJob, watch: Watcher, *, title: str = "Logistic regression on
         title=title,
         version=package_version(),
         protocol=str(work.device),
-        parties=(*map(_summary, owners, found), PartySummary(job.helper.name, "helper", "", 0, 0, 0, 0, has_label=False)),
+        parties=(
+            *map(_summary, owners, found),
+            PartySummary(job.helper.name, "helper", "", 0, 0, 0, 0, has_label=False),
+        ),
         common=positions[0].shape[0],
         train=first.train.shape[0],
         test=work.test_rows,
@@ -135,8 +142,11 @@ def _share(session: Session, job: TrainJob, first: Part, second: Part) -> _Work:
     parts = [part for part in (first, second) if part.train.shape[1]]
     if not parts:
         raise ConfigError("neither party brings a feature column")
-    blocks = [tuple(device.share(getattr(part, name)) for part in parts) for name in ("train", "test")]
-    return _Work(session, device, first.party, *blocks, device.share(first.train_label), first.test_label)
+    train_blocks = tuple(device.share(part.train) for part in parts)
+    test_blocks = tuple(device.share(part.test) for part in parts)
+    return _Work(
+        session, device, first.party, train_blocks, test_blocks, device.share(first.train_label), first.test_label
+    )
 
 
 def _fit(work: _Work, job: TrainJob, watch: Watcher) -> tuple[LogisticRegression, list[Epoch]]:
@@ -160,7 +170,9 @@ def _evaluate(work: _Work, job: TrainJob, model: LogisticRegression) -> tuple[Cu
                 "Lower test_fraction, or evaluate probabilities."
             )
         measured = work.device(auc)(model.decision_function(work.test), work.device.share(work.test_label))
-        on_shares = float(reveal(measured, to=work.owner, because="how well the model ranks the test rows, as one number"))
+        on_shares = float(
+            reveal(measured, to=work.owner, because="how well the model ranks the test rows, as one number")
+        )
     if "probabilities" in job.evaluation:
         because = f"{work.owner} has the labels of the test rows and judges the model by them"
         scores = reveal(model.predict_proba(work.test)[:, 1], to=work.owner, because=because)
@@ -199,6 +211,12 @@ def _differences(left: Any, right: Any) -> Any:
 def _summary(owner: Owner, table: Table) -> PartySummary:
     assert owner.file is not None
     return PartySummary(
-        owner.name, "data", Path(owner.file).name, table.rows, table.dropped, len(table.columns), table.width, bool(owner.label)
+        owner.name,
+        "data",
+        Path(owner.file).name,
+        table.rows,
+        table.dropped,
+        len(table.columns),
+        table.width,
+        bool(owner.label),
     )
-

@@ -24,9 +24,11 @@ def about(console: Console) -> None:
     table.add_column(style="dim")
     table.add_column()
     table.add_row("tacit", package_version())
-    table.add_row("python", platform.pythonpackage_version())
+    table.add_row("python", platform.python_version())
     table.add_row("instruction set", f"{native.isa()} in use, {native.best_isa()} is the best this processor has")
-    table.add_row("AES instructions", "yes" if native.has_aes() else "no; OpenSSL expands random streams instead, slower")
+    table.add_row(
+        "AES instructions", "yes" if native.has_aes() else "no; OpenSSL expands random streams instead, slower"
+    )
     table.add_row("threads", str(native.threads()))
     for package in ("jax", "numpy", "cryptography", "pyarrow"):
         table.add_row(package, package_version(package))

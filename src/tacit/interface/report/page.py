@@ -26,15 +26,16 @@ def render(report: Report) -> str:
         f"<section><h2>On the test records</h2>{_roc(report)}</section>",
         f"<section><h2>Who brought what</h2>{_parties(report)}<h2>Assumed about them</h2><pre>{_text(report.protocol)}</pre></section>",
         "</div>",
-        f"<section><h2>Who learnt what</h2><p>From the parties' ledgers, which were verified. Nothing else left secrecy.</p>"
-        f"{_reveals(report)}</section>",
+        f"<section><h2>Who learnt what</h2><p>{_text(_about_reveals(report))}</p>{_reveals(report)}</section>",
         f"<section><h2>Cost by phase</h2>{phase_plot(report.phases)}{_phases(report)}</section>",
         f"<section><h2>Training</h2><p>{_text(_training(report))}</p>{epoch_plot(report.epochs)}</section>",
         f"<section><h2>Ledgers</h2>{_ledgers(report)}</section>",
         f"<footer>Tacit {_text(report.version)}. Rounds are those of the longest party; bytes are payload, without TLS and TCP.</footer>",
     ]
     head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{_text(report.title)}</title>"
-    return f"<!doctype html>\n<html lang=en><head>{head}<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    return (
+        f"<!doctype html>\n<html lang=en><head>{head}<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
 
 
 def _summary(report: Report) -> str:
@@ -84,6 +85,13 @@ def _parties(report: Report) -> str:
     return f"<table><tr><th>party<th>file<th class=n>records<th class=n>columns<th class=n>sent{''.join(rows)}</table>"
 
 
+def _about_reveals(report: Report) -> str:
+    said = "From the parties' ledgers, which were verified. Column names and numbers of records are public."
+    if report.plain:
+        said += " The comparison in the clear stands outside of this: it pooled both tables on this machine."
+    return said
+
+
 def _reveals(report: Report) -> str:
     rows = "".join(
         f"<tr><td>{_text(', '.join(reveal.to))}<td>{_text(describe_reveal(reveal))}<td>{_text(reveal.because)}"
@@ -115,7 +123,8 @@ def _training(report: Report) -> str:
 
 def _ledgers(report: Report) -> str:
     rows = "".join(
-        f"<tr><td>{_text(ledger.party)}<td class=n>{ledger.records}<td><code>{_text(ledger.head)}</code>" for ledger in report.ledgers
+        f"<tr><td>{_text(ledger.party)}<td class=n>{ledger.records}<td><code>{_text(ledger.head)}</code>"
+        for ledger in report.ledgers
     )
     hint = "<p>Keep the last hashes: a ledger that was cut short no longer ends with its own.</p>"
     return f"<table><tr><th>party<th class=n>records<th>last hash{rows}</table>{hint}"
@@ -136,9 +145,9 @@ section{overflow-x:auto}section h2:not(:first-child){margin-top:1.4rem}
 .figures{display:flex;flex-wrap:wrap;gap:1rem 2.6rem}.figures b{display:block;font-size:1.35rem}.figures span,footer{color:var(--soft)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:0 1rem}.two section:first-child svg{max-width:24rem}
 table{border-collapse:collapse;width:100%;font-size:14px}td,th{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
-td{vertical-align:top}th{color:var(--soft);font-weight:500}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+td{vertical-align:top}td:first-child{white-space:nowrap}th{color:var(--soft);font-weight:500}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 pre{white-space:pre-wrap;font-size:13px;color:var(--soft);margin:0}code{font-size:12px;word-break:break-all}footer{font-size:13px}
-svg{width:100%;display:block;margin-bottom:.8rem}svg text{font-size:12px;fill:var(--soft)}svg .head{font-weight:600}
+svg{width:100%;max-width:44rem;display:block;margin-bottom:.8rem}svg text{font-size:12px;fill:var(--soft)}svg .head{font-weight:600}
 .frame{fill:none;stroke:var(--soft)}.grid{stroke:var(--line)}.guess{stroke:var(--soft);stroke-dasharray:3 4}.none{opacity:.6}
 polyline,line.secure,line.plain{fill:none;stroke-width:2.2}.secure{stroke:var(--one)}.plain{stroke:var(--two);stroke-dasharray:6 4}
 .time{fill:var(--one)}.data{fill:var(--two)}.on{fill:var(--good)}.stop{fill:var(--two)}

@@ -33,10 +33,16 @@ def roc_plot(curves: Sequence[tuple[str, str, Curve]], side: int = 320) -> str:
         )
         parts.append(f'<polyline class="{style}" points="{points}"/>')
         y = pad + side - 18 - 18 * (len(curves) - 1 - number)
-        parts.append(f'<line class="{style}" x1="{left + side - 196}" y1="{y - 4}" x2="{left + side - 172}" y2="{y - 4}"/>')
+        parts.append(
+            f'<line class="{style}" x1="{left + side - 196}" y1="{y - 4}" x2="{left + side - 172}" y2="{y - 4}"/>'
+        )
         parts.append(f'<text x="{left + side - 166}" y="{y}">{html.escape(name)}: {curve.auc:.4f}</text>')
-    parts.append(f'<text x="{left + side / 2}" y="{side + bottom + pad - 4}" text-anchor="middle">false positive rate</text>')
-    parts.append(f'<text transform="translate(11 {pad + side / 2}) rotate(-90)" text-anchor="middle">true positive rate</text></svg>')
+    parts.append(
+        f'<text x="{left + side / 2}" y="{side + bottom + pad - 4}" text-anchor="middle">false positive rate</text>'
+    )
+    parts.append(
+        f'<text transform="translate(11 {pad + side / 2}) rotate(-90)" text-anchor="middle">true positive rate</text></svg>'
+    )
     return "".join(parts)
 
 
@@ -84,8 +90,12 @@ def epoch_plot(epochs: Sequence[Epoch], width: int = 640) -> str:
     for position, epoch in enumerate(epochs):
         x = left + (position + 0.5) * slot
         tall = height * epoch.seconds / most
-        parts.append(f'<rect class="time" x="{x - bar / 2:.1f}" y="{top + height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}" rx="2"/>')
+        parts.append(
+            f'<rect class="time" x="{x - bar / 2:.1f}" y="{top + height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}" rx="2"/>'
+        )
         parts.append(f'<text x="{x:.1f}" y="{top + height + 15}" text-anchor="middle">{epoch.number}</text>')
         style, said = ("on", "training goes on") if epoch.goes_on else ("stop", "training stops")
-        parts.append(f'<circle class="{style}" cx="{x:.1f}" cy="{top + height + 28}" r="5"><title>{said}</title></circle>')
+        parts.append(
+            f'<circle class="{style}" cx="{x:.1f}" cy="{top + height + 28}" r="5"><title>{said}</title></circle>'
+        )
     return "".join([*parts, "</svg>"])

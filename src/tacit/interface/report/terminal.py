@@ -40,7 +40,9 @@ class Terminal:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
     def begin(self, name: str) -> None:
@@ -54,7 +56,9 @@ class Terminal:
     def end(self, phase: Phase) -> None:
         """Write the phase's line."""
         self._bar.update(self._task, visible=False)
-        talked = f"{phase.rounds:>{ROUNDS}} {size(phase.bytes):>{BYTES}}" if phase.messages else " " * (ROUNDS + BYTES + 1)
+        talked = (
+            f"{phase.rounds:>{ROUNDS}} {size(phase.bytes):>{BYTES}}" if phase.messages else " " * (ROUNDS + BYTES + 1)
+        )
         line = f"[green]✓[/] {phase.name:{NAME}} {phase.seconds:>{SECONDS}.2f} {talked}  [dim]{phase.note}[/]"
         self.console.print(line, highlight=False, soft_wrap=True)
 
@@ -65,7 +69,10 @@ def show(report: Report, console: Console) -> None:
     console.print(_results(report))
     console.print(_reveals(report.reveals))
     for ledger in report.ledgers:
-        console.print(f"[green]✓[/] ledger of {ledger.party}: {ledger.records} records, verified, head {ledger.head[:16]}", highlight=False)
+        console.print(
+            f"[green]✓[/] ledger of {ledger.party}: {ledger.records} records, verified, head {ledger.head[:16]}",
+            highlight=False,
+        )
 
 
 def describe_reveal(reveal: Reveal) -> str:
@@ -86,7 +93,9 @@ def _results(report: Report) -> Table:
     table.add_column()
     rows = ", ".join(f"{party.name} {party.rows}" for party in report.parties if party.role == "data")
     table.add_row("records", f"{rows}; {report.common} in common, {report.train} to train and {report.test} to test")
-    table.add_row("columns", ", ".join(f"{party.name} {party.features}" for party in report.parties if party.role == "data"))
+    table.add_row(
+        "columns", ", ".join(f"{party.name} {party.features}" for party in report.parties if party.role == "data")
+    )
     table.add_row("protocol", report.protocol.partition(":")[0] + ", semi-honest; TLS 1.3 between every two parties")
     table.add_row("epochs", str(len(report.epochs)))
     if report.auc_secure is not None:

@@ -47,6 +47,11 @@ class Inbox:
         """Whether bytes lie here, or in the transport's own buffers."""
         return self.tail > self.head or bool(self._backlog) or self._transport.buffered
 
+    @property
+    def full(self) -> bool:
+        """Whether more than `ahead_bytes` lie here unread."""
+        return self._ahead > self._limits.ahead_bytes
+
     def fill(self, need: int) -> bool:
         """Stage `need` bytes from `head` on and return True, or False when they have not all arrived.
 
@@ -81,8 +86,8 @@ class Inbox:
             at += got
         return at
 
-    def drain(self) -> None:
-        """Read everything that has arrived, so that the peer can go on sending.
+    def drain(self, *, patient: bool = False) -> None:
+        """Read everything that has arrived, so that the peer can go on sending; when `patient`, until this is full.
 
         Raises: FrameOversized when more than `ahead_bytes` would lie here unread; FrameCorrupted as `fill` does.
         """
@@ -102,7 +107,9 @@ class Inbox:
                     self._ahead += got
             if not got:
                 return
-            if self._ahead > self._limits.ahead_bytes:
+            if self.full:
+                if patient:
+                    return
                 raise FrameOversized(
                     f"{self._ahead} bytes came that this side has not asked for yet, the limit is "
                     f"{self._limits.ahead_bytes}. Raise ahead_bytes or send smaller chunks"

@@ -250,14 +250,19 @@ class StreamChannel:
         if not self._board.wait(self, seconds):
             raise self._error(PeerStalled, f"sent nothing before the deadline of {seconds:g} s")
 
-    def absorb(self) -> bool:
-        """Read ahead everything that came; return False when no more will.
+    @property
+    def full(self) -> bool:
+        """Whether so much lies here unread that the peer should wait."""
+        return self._inbox.full
+
+    def absorb(self, *, patient: bool = False) -> bool:
+        """Read ahead everything that came, when `patient` until this is full; return False when no more will come.
 
         Raises: PeerDied, PeerAborted, FrameTruncated when the stream came to a bad end; FrameOversized when too much
         lies here.
         """
         try:
-            self._inbox.drain()
+            self._inbox.drain(patient=patient)
         except FrameError as error:
             raise self._refuse(error) from None
         if not self._inbox.ended:

@@ -3,6 +3,9 @@
 A party that blocks on one peer, in sending or in waiting, must go on reading from the others: three parties that each
 send a large share to the next would otherwise wait for each other for ever. So the channels of one party share a
 switchboard, and whatever they block on, it polls all of them and lets those that nobody takes from read ahead.
+
+Reading ahead is bounded. A peer that runs ahead of the others (a dealer does) is left unread once its channel is full,
+until some of it was taken: the system's own buffers fill up, and the peer waits in sending.
 """
 
 from __future__ import annotations
@@ -19,8 +22,15 @@ class Member(Protocol):
     def fileno(self) -> int:
         """Return what to poll."""
 
-    def absorb(self) -> bool:
-        """Read ahead everything that came; return False when no more will. Raises the typed error of a bad end."""
+    @property
+    def full(self) -> bool:
+        """Whether so much lies unread that the peer should wait."""
+
+    def absorb(self, *, patient: bool = False) -> bool:
+        """Read ahead everything that came, when `patient` until this is full; return False when no more will come.
+
+        Raises the typed error of a bad end.
+        """
 
 
 class Board(Protocol):
@@ -43,6 +53,7 @@ class Switchboard:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._members: dict[int, Member] = {}
+        self._unread: set[int] = set()  # full: not polled until something was taken
 
     def add(self, member: Member) -> None:
         """Watch a channel from now on."""
@@ -51,7 +62,11 @@ class Switchboard:
 
     def remove(self, descriptor: int) -> None:
         """Stop watching a channel."""
-        if self._members.pop(descriptor, None) is not None:
+        if self._members.pop(descriptor, None) is None:
+            return
+        if descriptor in self._unread:
+            self._unread.remove(descriptor)
+        else:
             self._poll.unregister(descriptor)
 
     def wait(self, member: Member, seconds: float, *, writable: bool = False) -> bool:
@@ -62,6 +77,8 @@ class Switchboard:
         Raises: PeerDied, PeerAborted or FrameTruncated as soon as any watched peer comes to a bad end.
         """
         descriptor = member.fileno()
+        if self._unread:
+            self._read_again(descriptor)
         wanted = select.POLLOUT if writable else select.POLLIN
         if writable:
             self._poll.modify(descriptor, select.POLLIN | select.POLLOUT)
@@ -72,7 +89,7 @@ class Switchboard:
                 for ready, event in events:
                     if ready == descriptor and event & (wanted | _BROKEN):
                         return True
-                self._absorb([ready for ready, _ in events])
+                self._absorb([ready for ready, _ in events], patient_but=descriptor)
                 if descriptor not in self._members:
                     return True
                 seconds = deadline - time.monotonic()
@@ -86,14 +103,25 @@ class Switchboard:
         """Read ahead from every channel without blocking. Raises what `wait` raises."""
         self._absorb([ready for ready, _ in self._poll.poll(0)])
 
-    def _absorb(self, descriptors: list[int]) -> None:
+    def _absorb(self, descriptors: list[int], *, patient_but: int = -1) -> None:
         for descriptor in descriptors:
             more = False
+            member = self._members[descriptor]
+            patient = descriptor != patient_but
             try:
-                more = self._members[descriptor].absorb()
+                more = member.absorb(patient=patient)
             finally:
                 if not more:
                     self.remove(descriptor)
+            if more and patient and member.full:
+                self._poll.unregister(descriptor)
+                self._unread.add(descriptor)
+
+    def _read_again(self, wanted: int) -> None:
+        for descriptor in list(self._unread):
+            if descriptor == wanted or not self._members[descriptor].full:
+                self._unread.remove(descriptor)
+                self._poll.register(descriptor, select.POLLIN)
 
 
 _BROKEN = select.POLLERR | select.POLLHUP | select.POLLNVAL

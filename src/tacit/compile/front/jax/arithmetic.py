@@ -8,7 +8,7 @@ import numpy as np
 
 from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand, Ref, kind_of
-from tacit.compile.front.jax.lower import lowers, refuse
+from tacit.compile.front.jax.lower import lowers, refusal
 
 
 @lowers("add", "add_any")
@@ -91,7 +91,7 @@ def pow_(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
         if exponent == -0.5:
             return ops.broadcast_to(b, ops.unary(b, "rsqrt", x), np.broadcast_shapes(x.shape, y.shape))
     if ops.kind(x) == "int":
-        refuse(b, "an integer power of secret exponent", "Convert the base to float, or use a public exponent.")
+        raise refusal(b, "an integer power of secret exponent", "Convert the base to float, or use a public exponent.")
     if ops.kind(y) == "int":
         y = ops.convert(b, y, "fixed", ops.dtype(x))
     return b.emit("power", [x, y], np.broadcast_shapes(x.shape, y.shape), "fixed", ops.dtype(x))
@@ -221,8 +221,6 @@ def choose(b: Builder, which: Operand, cases: Any) -> Operand:
     return result
 
 
-
-
 @lowers("not")
 def not_(b: Builder, eqn: Any, x: Operand) -> Operand:
     """NOT of truth values, or of the bits of integers."""
@@ -289,5 +287,7 @@ def _unsigned_width(eqn: Any) -> int:
 def convert(b: Builder, eqn: Any, x: Operand) -> Operand:
     """Between floats, integers and truth values; a float becomes an integer by truncation towards zero."""
     target = eqn.params["new_dtype"]
+    if str(target).startswith("complex"):
+        raise refusal(b, "a complex number", "Keep real and imaginary parts as two arrays; for an FFT multiply by the DFT matrix.")
     converted = ops.convert(b, x, kind_of(target), str(target))
     return converted if isinstance(converted, Ref) else np.asarray(converted)

@@ -113,9 +113,7 @@ class Builder:
         outputs = [self._slot(SlotType(tuple(map(int, shape)), kind, dtype, seen)) for shape, kind, dtype in results]
         frozen = {key: freeze(plain(value)) for key, value in params.items()}
         self.steps.append(
-            Step(
-                name, tuple(r.slot for r in inputs), tuple(r.slot for r in outputs), frozen, self.line, tuple(bodies)
-            )
+            Step(name, tuple(r.slot for r in inputs), tuple(r.slot for r in outputs), frozen, self.line, tuple(bodies))
         )
         return outputs
 

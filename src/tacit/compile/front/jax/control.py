@@ -19,7 +19,7 @@ from jax.extend import core as jex
 
 from tacit.compile.front.jax import known, ops
 from tacit.compile.front.jax.builder import Builder, Operand, Ref, at, kind_of
-from tacit.compile.front.jax.lower import lower_closed, lower_equation, lowers, refuse
+from tacit.compile.front.jax.lower import lower_closed, lower_equation, lowers, refusal
 from tacit.compile.front.jax.source import body_written_by_user
 from tacit.foundation.errors import UnsupportedOperation
 
@@ -28,13 +28,20 @@ MAX_TRIPS = 1_000_000
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-@lowers("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint", "composite")
+@lowers(
+    "jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint", "composite"
+)
 def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
     """The body, inlined, unless the library computes the whole."""
     named = NAMED.get(eqn.params.get("name", ""))
-    if named is not None and any(ops.is_secret(x) for x in operands) and _fits(named[1], operands) and _is_library(eqn, named[0]):
+    if (
+        named is not None
+        and any(ops.is_secret(x) for x in operands)
+        and _fits(named[1], operands)
+        and _is_library(eqn, named[0])
+    ):
         aval = eqn.outvars[0].aval
-        return [b.emit(named[1], operands, aval.shape, kind_of(aval.dtype), str(aval.dtype))]  # type: ignore[list-item]
+        return [b.emit(named[1], operands, aval.shape, kind_of(aval.dtype), str(aval.dtype))]
     body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if not hasattr(body, "consts"):
         body = jex.ClosedJaxpr(body, ())
@@ -55,7 +62,8 @@ NAMED: dict[str, tuple[Callable[..., Any], str]] = {
 def _fits(name: str, operands: Sequence[Operand]) -> bool:
     """Say whether the library takes such operands: a public divisor must not be zero, hypot takes two secrets."""
     if name in {"mod", "floor_divide"}:
-        return not ops.known(operands[1]) or bool(np.all(operands[1]))
+        divisor = operands[1]
+        return isinstance(divisor, Ref) or bool(np.all(divisor))
     return all(ops.is_secret(x) and ops.kind(x) == "fixed" for x in operands)
 
 
@@ -225,7 +233,9 @@ def _unrolled(b: Builder, eqn: Any, operands: Sequence[Operand]) -> list[Operand
     if p["reverse"]:
         ys.reverse()
     stacked = [
-        np.stack([np.asarray(y) for y in column]) if not any(isinstance(y, Ref) for y in column) else ops.stack(b, column, 0)
+        np.stack([np.asarray(y) for y in column])
+        if not any(isinstance(y, Ref) for y in column)
+        else ops.stack(b, column, 0)
         for column in zip(*ys, strict=True)
     ]
     if not ys:
@@ -267,9 +277,11 @@ def while_(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
         return lower_closed(inner, secret_part, [*rows, *consts, *carry])
 
     outputs = [v.aval for v, u in zip(eqn.outvars, unknown, strict=True) if u]
-    held = [x for x in consts if isinstance(x, Ref)]
+    held: list[Operand] = [x for x in consts if isinstance(x, Ref)]
     secret = [x for x, u in zip(carry, unknown, strict=True) if u]
-    final = iter(_loop(b, body, held, secret, columns, outputs, length=len(rows), reverse=False)) if secret else iter(())
+    final = (
+        iter(_loop(b, body, held, secret, columns, outputs, length=len(rows), reverse=False)) if secret else iter(())
+    )
     return [next(final) if u else next(settled) for u in unknown]
 
 
@@ -284,7 +296,7 @@ def _trips(
     with jax.ensure_compile_time_eval():
         while bool(holds(*seen, *state)[0]):
             if len(rows) == MAX_TRIPS:
-                refuse(b, f"a while loop of more than {MAX_TRIPS} iterations", "Use fewer iterations.")
+                raise refusal(b, f"a while loop of more than {MAX_TRIPS} iterations", "Use fewer iterations.")
             results = [known.concrete(x) for x in step(*fixed, *state)]
             rows.append(results[len(state) :])
             state = results[: len(state)]

@@ -46,7 +46,9 @@ def erf_inv(b: Builder, _: Any, x: Operand) -> Operand:
     """
     w = ops.neg(b, ops.unary(b, "log", ops.sub(b, np.asarray(1.0), ops.square(b, x))))
     near = ops.polynomial(b, ops.sub(b, w, np.asarray(2.5)), _ERF_INV_NEAR)
-    far = ops.polynomial(b, ops.sub(b, ops.unary(b, "sqrt", ops.maximum(b, w, np.asarray(1.0))), np.asarray(3.0)), _ERF_INV_FAR)
+    far = ops.polynomial(
+        b, ops.sub(b, ops.unary(b, "sqrt", ops.maximum(b, w, np.asarray(1.0))), np.asarray(3.0)), _ERF_INV_FAR
+    )
     return ops.mul(b, x, ops.select(b, ops.compare(b, "lt", w, np.asarray(5.0)), near, far))
 
 

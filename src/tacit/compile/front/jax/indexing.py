@@ -15,7 +15,7 @@ import numpy as np
 
 from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand
-from tacit.compile.front.jax.lower import lowers, refuse
+from tacit.compile.front.jax.lower import lowers, refusal
 from tacit.compile.program import Shape
 
 MAX_SEQUENTIAL = 128
@@ -76,7 +76,7 @@ def _gather_public(b: Builder, x: Operand, positions: Operand, shape: Shape) -> 
 def _gather_secret(b: Builder, x: Operand, indices: Operand, layout: Layout, shape: Shape) -> Operand:
     """A one-hot product: [batch, places] by [places, slice]."""
     if not layout.start_map:
-        refuse(b, "a gather without indexed axes")
+        raise refusal(b, "a gather without indexed axes")
     table, window_shape = _table(b, x, layout)
     hot = _hot(b, indices, layout)  # [batch..., places]
     batch_axes = range(hot.ndim - 1)
@@ -111,9 +111,9 @@ def _table(b: Builder, x: Operand, layout: Layout) -> tuple[Operand, Shape]:
     start = lead + len(indexed)
     x = ops.transpose(b, x, [*range(start), *(start + behind.index(a) for a in axes)])
     sizes = [x.shape[a] for a in range(lead)]
-    return ops.reshape(b, x, (*sizes, int(np.prod(places)), -1 if x.size == 0 else x.size // int(np.prod([*sizes, *places])))), tuple(
-        layout.window[a] for a in axes
-    )
+    return ops.reshape(
+        b, x, (*sizes, int(np.prod(places)), -1 if x.size == 0 else x.size // int(np.prod([*sizes, *places])))
+    ), tuple(layout.window[a] for a in axes)
 
 
 def _hot(b: Builder, indices: Operand, layout: Layout) -> Operand:
@@ -129,7 +129,10 @@ def _hot(b: Builder, indices: Operand, layout: Layout) -> Operand:
             part = ops.minimum(b, ops.maximum(b, part, np.asarray(0)), np.asarray(count - 1))
         else:
             within = ops.logical(
-                b, "logical_and", ops.compare(b, "ge", part, np.asarray(0)), ops.compare(b, "lt", part, np.asarray(count))
+                b,
+                "logical_and",
+                ops.compare(b, "ge", part, np.asarray(0)),
+                ops.compare(b, "lt", part, np.asarray(count)),
             )
             inside = ops.logical(b, "logical_and", inside, within)
         total = ops.add(b, ops.mul(b, total, np.asarray(count)), part)
@@ -188,7 +191,7 @@ def scatter_flat(b: Builder, name: str, x: Operand, positions: Operand, updates:
     if name == "set":
         return ops.reshape(b, _overwrite(b, flat, positions, news), x.shape)
     if not ops.known(positions):
-        refuse(b, f"scatter-{name} at positions that change within a loop")
+        raise refusal(b, f"scatter-{name} at positions that change within a loop")
     combine = {"mul": ops.mul, "min": ops.minimum, "max": ops.maximum}[name]
     for layer in _layers(np.asarray(positions)):
         where = np.asarray(positions)[layer]
@@ -224,7 +227,7 @@ def _scatter_secret(
     b: Builder, name: str, x: Operand, indices: Operand, updates: Operand, layout: Layout, *, unique: bool
 ) -> Operand:
     if layout.operand_batch:
-        refuse(b, "a batched scatter at secret positions", "Write it with jax.nn.one_hot and a matrix product.")
+        raise refusal(b, "a batched scatter at secret positions", "Write it with jax.nn.one_hot and a matrix product.")
     batch = [a for a in range(updates.ndim) if a not in layout.offset_dims]
     count = int(np.prod([updates.shape[a] for a in batch]))
     flat = ops.reshape(b, indices, (count, indices.shape[-1]))
@@ -235,9 +238,11 @@ def _scatter_secret(
         news = ops.neg(b, news) if name == "sub" else news
         return ops.add(b, x, _placed(b, flat, news, layout))
     if name != "set":
-        refuse(b, f"scatter-{name} at secret positions", "Use scatter-add, or jax.nn.one_hot and jnp.where.")
+        raise refusal(b, f"scatter-{name} at secret positions", "Use scatter-add, or jax.nn.one_hot and jnp.where.")
     if not unique and count > MAX_SEQUENTIAL:
-        refuse(b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not.")
+        raise refusal(
+            b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not."
+        )
     groups = [slice(0, count)] if unique or count == 1 else [slice(n, n + 1) for n in range(count)]
     for group in groups:
         part = ops.slice_axis(b, flat, 0, group.start, group.stop)
@@ -273,7 +278,9 @@ def _placed(b: Builder, indices: Operand, news: Operand, layout: Layout) -> Oper
         # the folded axis is first; the axes are now: folded, remaining places, window without this axis
         order = [*range(1, lead), *range(lead, lead + axis), 0, *range(lead + axis, total.ndim)]
         result = ops.transpose(b, total, order)
-    full = ops.pad(b, result, ops.number(0, result), [(0, n - m, 0) for n, m in zip(layout.shape, result.shape, strict=True)])
+    full = ops.pad(
+        b, result, ops.number(0, result), [(0, n - m, 0) for n, m in zip(layout.shape, result.shape, strict=True)]
+    )
     assert full.ndim == rank
     return full
 

@@ -85,7 +85,7 @@ def _iota(params: Mapping[str, Any]) -> Any:
 
 def _cast(params: Mapping[str, Any], x: Any) -> Any:
     target = np.dtype(params["new_dtype"])
-    return x.astype(target) if x.dtype.kind in "bf" and target.kind == "f" or x.dtype.kind == "b" else None
+    return x.astype(target) if (x.dtype.kind in "bf" and target.kind == "f") or x.dtype.kind == "b" else None
 
 
 def _slice(params: Mapping[str, Any], x: Any) -> Any:

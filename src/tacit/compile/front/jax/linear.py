@@ -7,14 +7,13 @@ many of the three meet them.
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import numpy as np
 
 from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand
-from tacit.compile.front.jax.lower import lower_closed, lowers, refuse
+from tacit.compile.front.jax.lower import lower_closed, lowers, refusal
 
 MAX_SYSTEM = 64
 """Rows of a linear system that is solved by elimination, one row after the other."""
@@ -30,7 +29,7 @@ def dot_general(b: Builder, eqn: Any, x: Operand, y: Operand) -> Operand:
 @lowers("ragged_dot_general")
 def ragged_dot_general(b: Builder, *_: Any) -> Operand:
     """Refused."""
-    return refuse(b, "a ragged product", "Pad the groups to one size and mask.")
+    raise refusal(b, "a ragged product", "Pad the groups to one size and mask.")
 
 
 # --- convolution ----------------------------------------------------------------------------------------------------
@@ -43,7 +42,9 @@ def convolution(b: Builder, eqn: Any, x: Operand, w: Operand) -> Operand:
     d = p["dimension_numbers"]
     spatial = len(p["window_strides"])
     if spatial not in {1, 2}:
-        refuse(b, f"a convolution of {spatial} spatial axes", "Fold one axis into the batch, or sum 2-D convolutions.")
+        raise refusal(
+            b, f"a convolution of {spatial} spatial axes", "Fold one axis into the batch, or sum 2-D convolutions."
+        )
     strides, padding = list(p["window_strides"]), [list(pair) for pair in p["padding"]]
     inner, outer = list(p["lhs_dilation"]), list(p["rhs_dilation"])
     groups, batch_groups = p["feature_group_count"], p["batch_group_count"]
@@ -53,8 +54,9 @@ def convolution(b: Builder, eqn: Any, x: Operand, w: Operand) -> Operand:
         x, w = ops.reshape(b, x, (x.shape[0], 1, *x.shape[1:])), ops.reshape(b, w, (1, *w.shape))
         strides, padding, inner, outer = [1, *strides], [[0, 0], *padding], [1, *inner], [1, *outer]
     if batch_groups > 1:
-        x, w, groups = _batch_groups_as_feature_groups(b, x, batch_groups), w, batch_groups
-    result = _convolve(b, x, w, strides, padding, inner, outer, groups)
+        x, groups = _batch_groups_as_feature_groups(b, x, batch_groups), batch_groups
+    swapped = d.lhs_spec[1] == 0  # channels before the batch: JAX writes the gradient with respect to a kernel so
+    result = _convolve(b, x, w, strides, padding, inner, outer, groups, swapped=swapped)
     if spatial == 1:
         result = ops.reshape(b, result, (result.shape[0], *result.shape[2:]))
     order = [0] * (spatial + 2)
@@ -72,20 +74,25 @@ def _batch_groups_as_feature_groups(b: Builder, x: Operand, groups: int) -> Oper
 
 def _convolve(
     b: Builder, x: Operand, w: Operand, strides: list[int], padding: list[list[int]], inner: list[int],
-    outer: list[int], groups: int,
+    outer: list[int], groups: int, *, swapped: bool,
 ) -> Operand:  # fmt: skip
     image = _as_image_gradient(b, x, w, strides, padding, inner, outer, groups)
     if image is not None:
         return image
-    kernel = _as_kernel_gradient(b, x, w, strides, padding, inner, outer, groups)
+    kernel = _as_kernel_gradient(b, x, w, strides, padding, inner, outer, groups, swapped=swapped)
     if kernel is not None:
         return kernel
     # zeros between the rows and columns, negative padding by cutting, then an ordinary convolution
-    widths = [(0, 0, 0), *((min(lo, 0), min(hi, 0), d - 1) for (lo, hi), d in zip(padding, inner, strict=True)), (0, 0, 0)]
+    widths = [
+        (0, 0, 0),
+        *((min(lo, 0), min(hi, 0), d - 1) for (lo, hi), d in zip(padding, inner, strict=True)),
+        (0, 0, 0),
+    ]
     x = ops.pad(b, x, ops.number(0, x), widths)
     edges = [max(v, 0) for pair in padding for v in pair]
     size = [
-        (x.shape[1 + a] + edges[2 * a] + edges[2 * a + 1] - (w.shape[a] - 1) * outer[a] - 1) // strides[a] + 1 for a in (0, 1)
+        (x.shape[1 + a] + edges[2 * a] + edges[2 * a + 1] - (w.shape[a] - 1) * outer[a] - 1) // strides[a] + 1
+        for a in (0, 1)
     ]
     shape = (x.shape[0], *size, w.shape[3])
     if min(shape) < 1:
@@ -143,7 +150,7 @@ def _unflipped(b: Builder, w: Operand) -> Operand | None:
 
 def _as_kernel_gradient(
     b: Builder, x: Operand, g: Operand, strides: list[int], padding: list[list[int]], inner: list[int],
-    outer: list[int], groups: int,
+    outer: list[int], groups: int, *, swapped: bool,
 ) -> Operand | None:  # fmt: skip
     """Recognise conv(x with batch and channels swapped, g, rhs_dilation=s): the gradient with respect to the kernel.
 
@@ -164,7 +171,7 @@ def _as_kernel_gradient(
         high = used - x.shape[1 + a] - low
         edges += [low, max(high, 0)]
         cut.append(min(high, 0))
-    if g.shape[0] * g.shape[1] <= kernel[0] * kernel[1]:
+    if not swapped and g.shape[0] * g.shape[1] <= kernel[0] * kernel[1]:
         return None  # a window smaller than its result: an ordinary convolution
     image = ops.transpose(b, x, (3, 1, 2, 0))
     image = ops.pad(b, image, ops.number(0, image), [(0, 0, 0), (0, cut[0], 0), (0, cut[1], 0), (0, 0, 0)])
@@ -180,7 +187,7 @@ def _as_kernel_gradient(
 
 
 @lowers("cholesky")
-def cholesky(b: Builder, eqn: Any, x: Operand) -> Operand:
+def cholesky(b: Builder, _: Any, x: Operand) -> Operand:
     """The lower factor of symmetric positive definite matrices, column by column."""
     n = x.shape[-1]
     _refuse_large(b, n, "cholesky")
@@ -218,7 +225,9 @@ def triangular_solve(b: Builder, eqn: Any, a: Operand, y: Operand) -> Operand:
         row = ops.slice_axis(b, y, last - 1, i, i + 1)
         if rows:
             known = sorted(rows)
-            weights = ops.concatenate(b, [ops.slice_axis(b, ops.slice_axis(b, a, last - 1, i, i + 1), last, j, j + 1) for j in known], last)
+            weights = ops.concatenate(
+                b, [ops.slice_axis(b, ops.slice_axis(b, a, last - 1, i, i + 1), last, j, j + 1) for j in known], last
+            )
             done = ops.concatenate(b, [rows[j] for j in known], last - 1)
             lead = tuple(range(last - 1))
             row = ops.sub(b, row, ops.dot(b, weights, done, ((last,), (last - 1,)), (lead, lead)))
@@ -240,6 +249,6 @@ def custom_linear_solve(b: Builder, eqn: Any, *operands: Operand) -> Any:
 
 def _refuse_large(b: Builder, n: int, what: str) -> None:
     if n > MAX_SYSTEM:
-        refuse(b, f"{what} of {n} rows", f"At most {MAX_SYSTEM} rows are eliminated one by one. Use conjugate gradients.")
-
-
+        raise refusal(
+            b, f"{what} of {n} rows", f"At most {MAX_SYSTEM} rows are eliminated one by one. Use conjugate gradients."
+        )

@@ -40,7 +40,9 @@ def lower_closed(b: Builder, closed: Any, operands: Sequence[Operand], *, line: 
     return lower_jaxpr(b, closed.jaxpr, closed.consts, operands, line=line)
 
 
-def lower_jaxpr(b: Builder, jaxpr: Any, consts: Sequence[Any], operands: Sequence[Operand], *, line: str = "") -> list[Operand]:
+def lower_jaxpr(
+    b: Builder, jaxpr: Any, consts: Sequence[Any], operands: Sequence[Operand], *, line: str = ""
+) -> list[Operand]:
     """Lower a jaxpr inline and return its outputs, each concrete or a slot."""
     values: dict[Any, Any] = {}
 
@@ -51,15 +53,13 @@ def lower_jaxpr(b: Builder, jaxpr: Any, consts: Sequence[Any], operands: Sequenc
 
     for variable, value in zip(jaxpr.constvars, consts, strict=True):
         values[variable] = value if isinstance(value, Ref) else known.concrete(value)
-    for variable, operand in zip(jaxpr.invars, operands, strict=True):
-        values[variable] = operand
+    values.update(zip(jaxpr.invars, operands, strict=True))
     outer = b.line
     last = _last_uses(jaxpr)
     for number, eqn in enumerate(_without_unread(jaxpr)):
         b.line = line or line_of(eqn.source_info) or outer
         results = lower_equation(b, eqn, [read(variable) for variable in eqn.invars])
-        for variable, value in zip(eqn.outvars, results, strict=True):
-            values[variable] = value
+        values.update(zip(eqn.outvars, results, strict=True))
         for variable in last.get(number, ()):
             values.pop(variable, None)
     b.line = outer
@@ -73,16 +73,16 @@ def lower_equation(b: Builder, eqn: Any, operands: Sequence[Operand]) -> list[Op
     if name not in _INLINED and all(not isinstance(operand, Ref) for operand in operands):
         return known.compute(eqn, operands)
     if rule is None:
-        refuse(b, name)
-    result = rule(b, eqn, *operands)
+        raise refusal(b, name)
+    result: Any = rule(b, eqn, *operands)
     results = list(result) if isinstance(result, (list, tuple)) else [result]
     return [_checked(eqn, name, value, variable.aval) for value, variable in zip(results, eqn.outvars, strict=True)]
 
 
-def refuse(b: Builder, what: str, cure: str = "") -> Any:
-    """Raise UnsupportedOperation for a construct at the builder's line, with what to write instead."""
+def refusal(b: Builder, what: str, cure: str = "") -> UnsupportedOperation:
+    """The error for a construct at the builder's line, with what to write instead."""
     cure = cure or CURES.get(what, "Compute it from public values, or express it with supported operations.")
-    raise UnsupportedOperation(f"{what} has no secure form{at(b.line)}. {cure}")
+    return UnsupportedOperation(f"{what} has no secure form{at(b.line)}. {cure}")
 
 
 def _checked(eqn: Any, name: str, value: Operand, aval: Any) -> Operand:
@@ -98,7 +98,9 @@ def _without_unread(jaxpr: Any) -> list[Any]:
     read = {v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, jex.Literal)}
     read.update(v for v in jaxpr.outvars if not isinstance(v, jex.Literal))
     return [
-        eqn.replace(outvars=[v if v in read else jex.DropVar(v.aval) for v in eqn.outvars]) if len(eqn.outvars) > 1 else eqn
+        eqn.replace(outvars=[v if v in read else jex.DropVar(v.aval) for v in eqn.outvars])
+        if len(eqn.outvars) > 1
+        else eqn
         for eqn in jaxpr.eqns
     ]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-
 from tacit.compile.front.jax.builder import Builder, Operand, Ref, at, kind_of
 from tacit.compile.program import Kind, Shape, Step
 from tacit.foundation.errors import UnsupportedOperation
@@ -117,8 +116,10 @@ def divide(b: Builder, x: Operand, y: Operand) -> Operand:
     if not is_secret(y):
         if is_all(y, 1) and x.shape == shape:
             return x
-        if known(y) and not np.all(y):
-            raise UnsupportedOperation(f"a secret is divided by the public constant 0{at(b.line)}. Mask the divisor first.")
+        if not isinstance(y, Ref) and not np.all(y):
+            raise UnsupportedOperation(
+                f"a secret is divided by the public constant 0{at(b.line)}. Mask the divisor first."
+            )
         return mul(b, x, b.emit("reciprocal", [y], y.shape, "fixed", dtype(y)))
     if is_all(x, 1) and y.shape == shape:
         return b.emit("reciprocal", [y], shape, "fixed", dtype(y))
@@ -227,7 +228,7 @@ def broadcast_to(b: Builder, x: Operand, shape: Sequence[int]) -> Operand:
     shape = tuple(shape)
     if x.shape == shape:
         return x
-    if known(x):
+    if not isinstance(x, Ref):
         return np.broadcast_to(x, shape)
     return broadcast(b, x, shape, range(len(shape) - x.ndim, len(shape)))
 
@@ -390,5 +391,3 @@ def _against_infinity(name: str, x: Operand, y: Operand, shape: Shape) -> Operan
                     held = {"lt": sign > 0, "le": sign > 0, "gt": sign < 0, "ge": sign < 0, "eq": False, "ne": True}
                     return np.full(shape, held[relation])
     return None
-
-

@@ -10,7 +10,7 @@ from jax.extend import core as jex
 
 from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand, kind_of
-from tacit.compile.front.jax.lower import lower_closed, lowers, refuse
+from tacit.compile.front.jax.lower import lower_closed, lowers, refusal
 
 
 @lowers("reduce_sum")
@@ -91,7 +91,9 @@ def combine(b: Builder, closed: Any, left: list[Operand], right: list[Operand]) 
     """A scalar jaxpr of two halves, applied element-wise."""
     if not hasattr(closed, "consts"):
         closed = jex.ClosedJaxpr(closed, ())
-    spec = [jax.ShapeDtypeStruct(x.shape, v.aval.dtype) for x, v in zip([*left, *right], closed.jaxpr.invars, strict=True)]
+    spec = [
+        jax.ShapeDtypeStruct(x.shape, v.aval.dtype) for x, v in zip([*left, *right], closed.jaxpr.invars, strict=True)
+    ]
     function = jex.jaxpr_as_fun(closed)
     for _ in range(left[0].ndim):
         function = jax.vmap(function)
@@ -131,7 +133,13 @@ def sort(b: Builder, eqn: Any, *xs: Operand) -> Any:
     results = [(x.shape, ops.kind(x), ops.dtype(x)) for x in xs]
     if len(xs) == 1:
         return _restored(b, eqn, [b.emit("sort", xs, *results[0], axis=int(axis))])
-    if keys == 1 and len(xs) == 2 and _unread(eqn.outvars[0]) and ops.known(xs[1]) and _is_iota(np.asarray(xs[1]), axis):
+    if (
+        keys == 1
+        and len(xs) == 2
+        and _unread(eqn.outvars[0])
+        and ops.known(xs[1])
+        and _is_iota(np.asarray(xs[1]), axis)
+    ):
         order = b.emit("argsort", [xs[0]], xs[0].shape, "int", ops.dtype(xs[1]), axis=int(axis))
         return _restored(b, eqn, [np.zeros(xs[0].shape, eqn.outvars[0].aval.dtype), order])
     return _restored(b, eqn, list(b.emit_many("sort", xs, results, axis=int(axis), keys=int(keys))))
@@ -144,12 +152,14 @@ def top_k(b: Builder, eqn: Any, x: Operand) -> list[Operand]:
     k = p.get("k", p.get("operand_k"))
     axis = p.get("axis", p.get("reduction_dimension", x.ndim - 1)) % x.ndim
     if eqn.primitive.name == "approx_top_k" and not p["is_max_k"]:
-        refuse(b, "approx_min_k", "Use lax.top_k of the negated values.")
+        raise refusal(b, "approx_min_k", "Use lax.top_k of the negated values.")
     last = x.ndim - 1
     moved = ops.transpose(b, x, [*(a for a in range(x.ndim) if a != axis), axis])
     shape = (*moved.shape[:-1], k)
     index_dtype = str(eqn.outvars[1].aval.dtype)
-    values, order = b.emit_many("top_k", [moved], [(shape, ops.kind(x), ops.dtype(x)), (shape, "int", index_dtype)], count=int(k))
+    values, order = b.emit_many(
+        "top_k", [moved], [(shape, ops.kind(x), ops.dtype(x)), (shape, "int", index_dtype)], count=int(k)
+    )
     back = [*range(axis), last, *range(axis, last)]
     return [ops.transpose(b, values, back), ops.transpose(b, order, back)]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tacit.compile.front.jax import indexing, ops
 from tacit.compile.front.jax.builder import Builder, Operand
-from tacit.compile.front.jax.lower import lowers, refuse
+from tacit.compile.front.jax.lower import lowers, refusal
 
 
 @lowers("reshape")
@@ -127,4 +127,4 @@ def dynamic_update_slice(b: Builder, _eqn: Any, x: Operand, update: Operand, *st
 @lowers("dimension_size")
 def dimension_size(b: Builder, _eqn: Any, *_: Operand) -> Operand:
     """Refused: shapes are static."""
-    return refuse(b, "a dynamic shape", "Use static shapes and mask the unused part.")
+    raise refusal(b, "a dynamic shape", "Use static shapes and mask the unused part.")

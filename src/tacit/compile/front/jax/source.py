@@ -9,7 +9,8 @@ from typing import Any
 from jax._src import source_info_util
 
 _LIBRARIES = tuple(
-    str(Path(path)) for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib")}
+    str(Path(path))
+    for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib")}
 )
 _THIS = str(Path(__file__).parents[2])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand
 from tacit.compile.front.jax.indexing import scatter_flat
-from tacit.compile.front.jax.lower import lowers, refuse
+from tacit.compile.front.jax.lower import lowers, refusal
 from tacit.compile.front.jax.reduction import reduce
 
 MAX_SLICES = 64
@@ -58,7 +58,7 @@ def window_gradient(b: Builder, eqn: Any, source: Operand, x: Operand) -> Operan
     p = eqn.params
     relation = {"ge": "ge", "le": "le"}.get(p["select_prim"].name)
     if relation is None:
-        refuse(b, "this selection over windows")
+        raise refusal(b, "this selection over windows")
     ones = (1,) * x.ndim
     full = {**p, "base_dilation": ones, "window_dilation": ones}
     places = _padded_with_own(positions(x.shape, source.shape, full))
@@ -76,7 +76,9 @@ def window_tangent(b: Builder, eqn: Any, tangents: Operand, x: Operand) -> Opera
     p = eqn.params
     places = _padded_with_own(positions(x.shape, eqn.outvars[0].aval.shape, p))
     won = tournament(b, _gathered(b, x, places), p["select_prim"].name)[1]
-    return ops.reduce(b, "sum", ops.select(b, won, _gathered(b, tangents, places), np.asarray(0.0)), [len(places.shape) - 1])
+    return ops.reduce(
+        b, "sum", ops.select(b, won, _gathered(b, tangents, places), np.asarray(0.0)), [len(places.shape) - 1]
+    )
 
 
 @lowers("reduce_window")

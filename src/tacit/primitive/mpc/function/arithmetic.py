@@ -18,6 +18,7 @@ from tacit.primitive.mpc.function.operand import (
     Number,
     Times,
     aligned,
+    bits_of,
     is_real,
     is_secret,
     multiplier,
@@ -145,15 +146,15 @@ async def bilinear(
         x = Integer(await k.lift(x.share))
     if type(y) is Boolean:
         y = Integer(await k.lift(y.share))
-    first, second = type(x) is Fixed, type(y) is Fixed
     if is_secret(x) and is_secret(y):
-        if not (first or second):
+        first, second = bits_of(x), bits_of(y)
+        if first is None and second is None:
             return Integer(await k.product(form, x.share, y.share))
-        total = (x.bits if first else 0) + (y.bits if second else 0)
+        total = (first or 0) + (second or 0)
         if keep:
             return Fixed(await k.product(form, x.share, y.share), total)
         if bits is None:
-            bits = min(x.bits, y.bits) if first and second else total
+            bits = total if first is None or second is None else min(first, second)
         if total >= bits:
             return Fixed(await k.product(form, x.share, y.share, truncate=total - bits), bits)
         return Fixed(await rescaled(k, await k.product(form, x.share, y.share), total, bits), bits)

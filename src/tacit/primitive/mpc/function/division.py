@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from tacit.foundation.errors import DomainError
+from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.arithmetic import ELEMENTWISE, spread
 from tacit.primitive.mpc.function.chunk import broadcast_shape, chunked, large
+from tacit.primitive.mpc.function.compare import ring, shift, signs
 from tacit.primitive.mpc.function.contract import EXACT, Domain, contract
 from tacit.primitive.mpc.function.operand import Number, at_scale, common_bits, wrap
-from tacit.primitive.mpc.function.rounding import ring, whole
+from tacit.primitive.mpc.function.rounding import whole
 from tacit.primitive.mpc.kernel import VALUE_BITS, Arith, Kernel
 from tacit.primitive.mpc.value import Fixed, Value
 
@@ -29,7 +31,7 @@ _PRECISION = 30
 async def floor_divide(k: Kernel, x: Value, y: Value, *, bits: int | None = None) -> Number:
     """floor(x / y), as NumPy's `//`.
 
-    Reveals: nothing. Costs: for a public y two or three `truncate`s, seven `negative`s side by side, a `both`, a `lift`.
+    Reveals: nothing. Costs: for a public y two or three `truncate`s, three `negative`s and three `lift`s side by side.
     Error: none. Errors: DomainError where a public y is 0.
     """
     return (await _divided(k, x, y, towards_zero=False, bits=bits))[0]
@@ -135,16 +137,15 @@ async def _correction(k: Kernel, x: Arith, probes: list[Arith], *, towards_zero:
     That is floor(rest / c), and 1 more where it goes towards zero, x < 0, and c does not divide x.
     """
     if not towards_zero:
-        lifted = await k.lift(await k.negative(k.linear(lambda *s: np.stack(s), *probes)))
-        return k.add_public(k.linear(lambda s: np.negative(s.sum(axis=0, dtype=np.uint64)), lifted), ring(1))
-    nearby = [k.add_public(probe, ring(-1)) for probe in probes]
-    signs = await k.negative(k.linear(lambda *s: np.stack(s), *probes, *nearby, x))
-    divides = k.rearrange(_at(0), signs)  # c divides x where one probe is 0: its sign changes when 1 is taken off
-    for i in range(1, 6):
-        divides = k.xor(divides, k.rearrange(_at(i), signs))
-    upwards = await k.both(k.rearrange(_at(6), signs), k.invert(divides))
-    lifted = await k.lift(k.rearrange(lambda s, t: np.concatenate([s[:3], t[None]]), signs, upwards))
-    return k.add_public(k.linear(lambda s: s[3, ...] - s[:3].sum(axis=0, dtype=np.uint64), lifted), ring(1))
+        lifted = await gather(*[k.lift(a) for a in await signs(k, *probes)])
+        return shift(k, k.linear(lambda s, t, u: np.negative(s + t + u), *lifted), 1)
+    *below, negative = await signs(k, *probes, *[shift(k, probe, -1) for probe in probes], x)
+    divides = below[0]  # c divides x where one probe is 0: its sign changes when 1 is taken off
+    for bits in below[1:]:
+        divides = k.xor(divides, bits)
+    upwards = await k.both(negative, k.invert(divides))
+    lifted = await gather(*[k.lift(a) for a in (*below[:3], upwards)])
+    return shift(k, k.linear(lambda s, t, u, v: v - (s + t + u), *lifted), 1)
 
 
 async def _by_shared(
@@ -168,7 +169,3 @@ async def _by_shared(
 
 def _upright(i: int) -> Any:
     return lambda s, t: s[i, ...] - t[i, ...] - t[i, ...]
-
-
-def _at(i: int) -> Any:
-    return lambda b: b[i]

@@ -18,11 +18,11 @@ import numpy as np
 from tacit.foundation.errors import ConfigError, ShapeError, TacitError, TypeMismatch
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.arithmetic import add, bilinear, spread_bits, sub
+from tacit.primitive.mpc.function.compare import shift
 from tacit.primitive.mpc.function.contract import EXACT, contract
 from tacit.primitive.mpc.function.operand import at_scale, common_bits, is_secret, number, wrap
 from tacit.primitive.mpc.function.product import Contraction
 from tacit.primitive.mpc.function.reduce import normalised
-from tacit.primitive.mpc.function.rounding import ring
 from tacit.primitive.mpc.function.select import clip
 from tacit.primitive.mpc.function.structure import move, moved, unite
 from tacit.primitive.mpc.kernel import Arith, Bilinear, Bits, Kernel, Ring, Shape
@@ -74,10 +74,9 @@ async def _code(k: Kernel, index: Integer, count: int, mode: str) -> Bits:
         return await one_hot_bits(k, share, count)
     if mode == "promise":
         return await one_hot_bits(k, index.share, count)
-    ends = k.linear(lambda s, t: np.stack([s, t]), index.share, k.add_public(index.share, ring(-count)))
-    signs, code = await gather(k.negative(ends), one_hot_bits(k, index.share, count))
-    # 0 <= index < count exactly where the two signs differ
-    inside = k.xor(k.rearrange(lambda b: b[0, ..., None], signs), k.rearrange(lambda b: b[1, ..., None], signs))
+    share = index.share
+    below, under, code = await gather(k.negative(share), k.negative(shift(k, share, -count)), one_hot_bits(k, share, count))
+    inside = k.rearrange(lambda b: b[..., None], k.xor(below, under))  # 0 <= index < count where the two differ
     return await k.both(code, spread_bits(k, inside, code.shape))
 
 

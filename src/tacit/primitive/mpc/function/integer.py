@@ -14,11 +14,12 @@ from tacit.foundation.errors import DomainError, TypeMismatch
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.arithmetic import mul, spread
 from tacit.primitive.mpc.function.chunk import broadcast_shape
+from tacit.primitive.mpc.function.compare import ring
 from tacit.primitive.mpc.function.contract import EXACT, Domain, contract
 from tacit.primitive.mpc.function.index import one_hot_bits
 from tacit.primitive.mpc.function.logic import logical_and, logical_not, logical_or, logical_xor
 from tacit.primitive.mpc.function.operand import constant, is_secret
-from tacit.primitive.mpc.function.rounding import ring, whole
+from tacit.primitive.mpc.function.rounding import whole
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
 from tacit.primitive.mpc.value import Boolean, Integer, Value
 

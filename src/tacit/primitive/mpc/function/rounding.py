@@ -7,16 +7,15 @@ comparisons are made side by side.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tacit.foundation.errors import ConfigError
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.chunk import chunked, large
+from tacit.primitive.mpc.function.compare import shift
 from tacit.primitive.mpc.function.contract import EXACT, RANGE, contract
 from tacit.primitive.mpc.function.operand import Number, number
-from tacit.primitive.mpc.kernel import Arith, Bits, Kernel, Ring
+from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
 from tacit.primitive.mpc.value import Fixed, Value
 
 MODES = ("floor", "ceil", "trunc", "even", "away")
@@ -44,7 +43,7 @@ async def ceil(k: Kernel, x: Value) -> Number:
 async def trunc(k: Kernel, x: Value) -> Number:
     """x without its fraction, of x's kind and scale.
 
-    Reveals: nothing. Costs: one `truncate`, one `negative` of four times the size, one `both`, one `lift`. Error: none.
+    Reveals: nothing. Costs: one `truncate`, four `negative`s side by side, one `both`, two `lift`s. Error: none.
     """
     return await _rounded(k, x, "trunc")
 
@@ -53,8 +52,8 @@ async def trunc(k: Kernel, x: Value) -> Number:
 async def round_(k: Kernel, x: Value, *, ties: str = "even") -> Number:
     """The nearest integer, of x's kind and scale; halves go to the "even" one or "away" from zero.
 
-    Reveals: nothing. Costs: one `truncate`, one `negative` of up to four times the size, a `decompose` of one bit (only
-        for "even"), one `both`, one `lift`. Error: none.
+    Reveals: nothing. Costs: one `truncate`, three `negative`s and a `decompose` of one bit ("away": four `negative`s) side
+        by side, one `both`, two `lift`s. Error: none.
     """
     return await _rounded(k, x, ties)
 
@@ -86,30 +85,16 @@ async def whole(k: Kernel, x: Arith, bits: int, mode: str) -> Arith:
     if mode == "even":
         third = k.xor(third, over)  # the parity of the floor
     fix = await k.both(third, k.invert(exact) if mode == "trunc" else exact)
-    lifted = await k.lift(k.rearrange(lambda a, b: np.stack([a, b]), over, fix))
+    first, second = await gather(k.lift(over), k.lift(fix))
     if mode == "trunc":
-        return k.linear(lambda s, t: s - t[0, ...] + t[1, ...], quotient, lifted)
-    return k.linear(lambda s, t: s - t[0, ...] - t[1, ...], quotient, lifted)
+        return k.linear(lambda s, t, u: s - t + u, quotient, first, second)
+    return k.linear(lambda s, t, u: s - t - u, quotient, first, second)
 
 
 async def _tests(k: Kernel, left: Arith, bits: int, other: Arith, *, parity: bool) -> tuple[Bits, Bits, Bits]:
     """[left < 0], [left is 0 or -2**bits], and the parity of `other` or else [other < 0]."""
-    probes = [left, k.add_public(left, ring(-1)), k.add_public(left, ring(2**bits - 1))]
+    probes = [k.negative(left), k.negative(shift(k, left, -1)), k.negative(shift(k, left, 2**bits - 1))]
+    over, second, last, third = await gather(*probes, k.decompose(other, 1) if parity else k.negative(other))
     if parity:
-        stacked = k.linear(lambda *s: np.stack(s), *probes)
-        signs, low = await gather(k.negative(stacked), k.decompose(other, 1))
-        third = k.rearrange(lambda b: b[..., 0], low)
-    else:
-        signs = await k.negative(k.linear(lambda *s: np.stack(s), *probes, other))
-        third = k.rearrange(lambda b: b[3], signs)
-    over, second, last = [k.rearrange(_at(i), signs) for i in range(3)]
+        third = k.rearrange(lambda b: b[..., 0], third)
     return over, k.xor(k.xor(over, second), last), third
-
-
-def _at(i: int) -> Any:
-    return lambda b: b[i]
-
-
-def ring(value: int) -> Ring:
-    """An integer as a public ring element."""
-    return np.asarray(value & (2**64 - 1), np.uint64)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from tacit.foundation.errors import TypeMismatch
+from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.arithmetic import spread, spread_bits
 from tacit.primitive.mpc.function.chunk import broadcast_shape, chunked, large
-from tacit.primitive.mpc.function.compare import DIFFERENCE
+from tacit.primitive.mpc.function.compare import DIFFERENCE, MINUS_ONE, signs
 from tacit.primitive.mpc.function.contract import EXACT, contract, magnitude
 from tacit.primitive.mpc.function.logic import logical_and, logical_or
 from tacit.primitive.mpc.function.operand import (
     Number,
-    Operand,
     aligned,
     at_scale,
     bits_of,
@@ -156,8 +156,8 @@ async def _margin(k: Kernel, x: Value, y: Value) -> tuple[Arith, Arith, int | No
 async def clip(k: Kernel, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     """x, but at least `low` and at most `high`; each bound shared, public, infinite or absent, with low <= high.
 
-    Computes: x - [x < low] (x - low) + [high < x] (high - x), both comparisons side by side.
-    Reveals: nothing. Costs: one `negative` and one `gate`, of twice the size. Error: none.
+    Computes: x - [x < low] (x - low) - [high < x] (x - high), both comparisons side by side.
+    Reveals: nothing. Costs: two `negative`s, then two `gate`s, side by side. Error: none.
     """
     low, high = _bound(low), _bound(high)
     if low is None:
@@ -167,11 +167,15 @@ async def clip(k: Kernel, x: Value, low: Value | None = None, high: Value | None
     if large(x, low, high):
         return await chunked(k, clip, x, low, high)
     scale = common_bits((x, low, high))
-    a, b, c = [_shared(k, await at_scale(k, v, scale)) for v in (x, low, high)]
-    shape = broadcast_shape(a.shape, b.shape, c.shape)
-    margins = k.linear(lambda s, t, u: np.stack([np.broadcast_to(s - t, shape), np.broadcast_to(u - s, shape)]), a, b, c)
-    gated = await k.gate(await k.negative(margins), margins)
-    return wrap(k.linear(lambda s, g: s - g[0, ...] + g[1, ...], a, gated), scale)
+    shape = broadcast_shape(x.shape, low.shape, high.shape)
+    operands = [await at_scale(k, v, scale) for v in (x, low, high)]
+    a = spread(k, k.public(operands[0]) if type(operands[0]) is np.ndarray else operands[0], shape)
+    over_low, over_high = [
+        k.add_public(a, np.negative(v)) if type(v) is np.ndarray else k.sub(a, v) for v in operands[1:]
+    ]
+    below, not_above = await signs(k, over_low, k.add_public(over_high, MINUS_ONE))
+    first, second = await gather(k.gate(below, over_low), k.gate(k.invert(not_above), over_high))
+    return wrap(k.linear(lambda s, t, u: s - t - u, a, first, second), scale)
 
 
 def _bound(value: Any) -> Value | None:
@@ -180,7 +184,3 @@ def _bound(value: Any) -> Value | None:
         return value
     bound = np.asarray(value)
     return None if bound.dtype.kind == "f" and bool(np.all(np.isinf(bound))) else bound
-
-
-def _shared(k: Kernel, x: Operand) -> Arith:
-    return k.public(x) if type(x) is np.ndarray else x

@@ -1,5 +1,3 @@
-# mypy: disable-error-code="override"
-# A kernel meets the handles that it made itself, never those of another protocol.
 """The `Ideal` protocol as a `Kernel`: every operation on values in clear, as the ring and the roundings have it."""
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from tacit.primitive.driver import Driver
 from tacit.primitive.local import NativeLocal
 from tacit.primitive.mpc.ideal.share import ClearArith, ClearBits
 from tacit.primitive.mpc.ideal.watch import Sentinel, Watch
-from tacit.primitive.mpc.kernel import Bilinear, Kernel, Linear, Ring, Separable, Shape
+from tacit.primitive.mpc.kernel import AbstractKernel, Bilinear, Linear, Ring, Separable, Shape
 from tacit.primitive.prg import Prg
 from tacit.primitive.profile import Where
 
@@ -23,7 +21,7 @@ _ONES = np.uint64(2**64 - 1)
 
 
 @final
-class IdealKernel(Kernel):
+class IdealKernel(AbstractKernel[ClearArith, ClearBits]):
     """The plaintext reference.
 
     Computes: what a real protocol computes, bit for bit; truncation is the exact floor, or with `rounding="noisy"` the

@@ -82,7 +82,7 @@ async def normalise(k: Kernel, x: Arith, span: Windows, *, signed: bool = False)
 
     Computes: with `signed`, of |x|, by twice the comparisons; else numbers below the first window, negative ones included,
         count as below.
-    Reveals: nothing. Costs: 6 rounds; one opening of x, a comparison and a lift per threshold, one product.
+    Reveals: nothing. Costs: 5 rounds; one opening of x, a comparison and a lift per threshold, one product.
     """
     thresholds = span.thresholds
     if signed:
@@ -127,7 +127,7 @@ def power_of(series: Series, exponent: float, fraction: int, low: int, top: int,
 async def power(k: Kernel, x: Arith, plan: Power, *, signed: bool = False) -> Arith:
     """x**exponent; with `signed` sign(x) |x|**exponent.
 
-    Reveals: nothing. Costs: 9 rounds (13 for large signed tensors): `normalise`, one `separable`, one product.
+    Reveals: nothing. Costs: 9 rounds (14 for large signed tensors): `normalise`, one `separable`, one product.
     Error: the series' relative error and 2**-bits of the plan, relative; and one ulp.
     """
     if signed and prod(x.shape) > SMALL:

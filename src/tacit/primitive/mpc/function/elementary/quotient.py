@@ -45,7 +45,7 @@ RECIPROCAL_DOMAIN = Domain(
 async def reciprocal(k: Kernel, x: Fixed) -> Fixed:
     """1 / x; 1 / 0 is the largest reciprocal, 2**min(bits, 37 - bits).
 
-    Reveals: nothing. Costs: 9 rounds (13 above 1024 elements); about 2 bits / 3 comparisons on one opening, 18 dealt terms,
+    Reveals: nothing. Costs: 9 rounds (14 above 1024 elements); about 2 bits / 3 comparisons on one opening, 18 dealt terms,
         two products. Error: 2**-15 relative + 1.5 ulps. Domain: every x of up to 18 fraction bits but 0; see the contract.
     """
     return Fixed(await power(k, x.share, _reciprocal(x.bits), signed=True), x.bits)
@@ -93,7 +93,7 @@ async def divide(k: Kernel, x: Value, y: Value) -> Number:
 
     Computes: x * (1 / m) * scale, where y = m / scale: the size of y is undone last, so that no digit of a small
         quotient is lost. A public divisor is a public factor, and 1 / y is `reciprocal`.
-    Reveals: nothing. Costs: 11 rounds (13 above 1024 elements); 15 comparisons on one opening (twice that for small
+    Reveals: nothing. Costs: 11 rounds (16 above 1024 elements); 15 comparisons on one opening (twice that for small
         tensors), 18 dealt terms, three products. Error: 2**-15 relative + 1.5 ulps + an ulp of x, which is an ulp / |y|.
     """
     if not is_secret(y):

@@ -75,7 +75,7 @@ async def rsqrt(k: Kernel, x: Fixed) -> Fixed:
 async def cbrt(k: Kernel, x: Fixed) -> Fixed:
     """The cube root, of either sign.
 
-    Reveals: nothing. Costs: 9 rounds (13 above 1024 elements); 21 comparisons on one opening (twice that for small
+    Reveals: nothing. Costs: 9 rounds (14 above 1024 elements); 21 comparisons on one opening (twice that for small
         tensors), 12 dealt terms, two products. Error: 2**-16 relative + 1.5 ulps.
     """
     plan = power_of(CBRT, 1 / 3, x.bits, 0, 60, 0.0, 2.0 ** ((60 - x.bits) / 3))
