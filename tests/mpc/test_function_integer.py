@@ -82,3 +82,18 @@ def test_what_has_no_meaning_is_refused(world: World):
         world.run(F["shift_left"], n, Public(62))
     with pytest.raises(TypeMismatch):
         world.run(F["bitwise_and"], n / 2, n)
+
+
+@given(xy=pairs(lambda s: integers(2**18, s), lambda s: integers(2**9, s).map(lambda n: n + (n == 0))))
+def test_division_by_a_shared_integer(world: World, xy):
+    x, y = xy
+    equal(world.run(F["floor_divide"], x, y).value, x // y)
+    equal(world.run(F["mod"], x, y).value, x % y)
+    equal(world.run(F["rem"], x, y).value, np.fmod(x, y))
+
+
+@given(xy=pairs(lambda s: reals(2.0**8, s), lambda s: integers(2**9, s).map(lambda n: (n + (n == 0)) / 4)))
+def test_division_by_a_shared_real(world: World, xy):
+    x, y = xy
+    equal(world.run(F["mod"], x, y).value, x - y * np.floor(x / y))
+    equal(world.run(F["trunc_divide"], x, y).value, np.trunc(x / y))

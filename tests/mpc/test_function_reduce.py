@@ -123,3 +123,9 @@ def test_nothing_to_choose_from(world: World):
     with pytest.raises(ShapeError):
         world.run(F["sum"], np.zeros((2, 2)), axis=2)
     equal(world.run(F["prod"], np.zeros((2, 0)), axis=1).value, np.ones(2))
+
+
+@given(x=reals(2.0**4, FULL))
+def test_standard_deviations(world: World, x):
+    actual = world.run(F["std"], x).value
+    assert np.all(np.abs(actual - x.std()) <= 2.0**-8)

@@ -159,7 +159,7 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
     yield f"{indent}program({', '.join(f'%{s}: {program.slots[s]}' for s in program.inputs)}):"
     for step in program.steps:
         inputs = ", ".join(_operand(program, slot) for slot in step.inputs)
-        params = "".join(f", {name}={_compact(value)}" for name, value in step.params.items())
+        params = "".join(f", {name}={_compact(value)}" for name, value in sorted(step.params.items()))
         outputs = ", ".join(f"%{s}: {program.slots[s]}" for s in step.outputs)
         line = f"  # {step.line}" if step.line else ""
         yield f"{indent}  {outputs} = {step.name}({inputs}{params}){line}"

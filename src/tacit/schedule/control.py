@@ -10,11 +10,12 @@ import json
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from tacit.foundation.errors import PeerDied, SessionError
+from tacit.foundation.errors import PeerDied, PeerStalled, SessionError
 
 LENGTH = struct.Struct("<I")
 MAX_HEAD = 1 << 26
@@ -23,40 +24,47 @@ DTYPES = frozenset({"<f8", "<f4", "<i8", "<i4", "<u8", "|u1", "|b1"})
 
 
 class ControlLine:
-    """One end of a control line."""
+    """One end of a control line.
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    patience: seconds that sending, and receiving a message that has begun, may go on without a byte; None for ever.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str, *, patience: float | None = None) -> None:
         self.sock = sock
         self.peer = peer
+        self.patience = patience
+        sock.settimeout(patience)
 
     def send(self, kind: str, fields: Mapping[str, Any] | None = None, blobs: Sequence[np.ndarray] = ()) -> None:
-        """Send one message. Raises PeerDied when the other end is gone."""
+        """Send one message. Raises PeerDied when the other end is gone, PeerStalled when it takes nothing."""
         arrays = [np.ascontiguousarray(blob) for blob in blobs]
         described = [[array.dtype.str, list(np.shape(blob))] for array, blob in zip(arrays, blobs, strict=True)]
         head = json.dumps({"kind": kind, "fields": fields or {}, "blobs": described}).encode()
-        try:
-            self.sock.sendall(LENGTH.pack(len(head)) + head)
-            for array in arrays:
-                if array.size:
-                    self.sock.sendall(array.reshape(-1).view(np.uint8).data)
-        except OSError as error:
-            raise PeerDied(f"the process of {self.peer} is gone ({error})") from None
+        self._all(memoryview(LENGTH.pack(len(head)) + head))
+        for array in arrays:
+            if array.size:
+                self._all(array.reshape(-1).view(np.uint8).data)
 
     def receive(self) -> tuple[str, dict[str, Any], list[np.ndarray]]:
-        """The next message. Raises PeerDied at the end of the line."""
+        """The next message. Raises PeerDied at the end of the line, SessionError for what is no message."""
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
         if size > MAX_HEAD:
             raise SessionError(f"a control head of {size} bytes from {self.peer} exceeds {MAX_HEAD}")
-        head = json.loads(bytes(self._exactly(size)))
-        blobs = [self._blob(dtype, tuple(shape)) for dtype, shape in head["blobs"]]
-        return head["kind"], head["fields"], blobs
+        try:
+            head = json.loads(bytes(self._exactly(size)))
+            kind, fields = str(head["kind"]), dict(head["fields"])
+            described = [(str(dtype), tuple(map(int, shape))) for dtype, shape in head["blobs"]]
+        except (ValueError, TypeError, KeyError):
+            raise SessionError(f"{self.peer} sent {size} bytes that are no control message") from None
+        return kind, fields, [self._blob(dtype, shape) for dtype, shape in described]
 
     def _blob(self, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         if dtype not in DTYPES or any(extent < 0 for extent in shape):
             raise SessionError(f"{self.peer} sent an array of type {dtype!r} and shape {shape}, which is not accepted")
+        size = prod(shape) * np.dtype(dtype).itemsize
+        if size > MAX_BLOB:
+            raise SessionError(f"{self.peer} sent {size} bytes in one array; the limit is {MAX_BLOB}")
         array = np.empty(shape, np.dtype(dtype))
-        if array.nbytes > MAX_BLOB:
-            raise SessionError(f"{self.peer} sent {array.nbytes} bytes in one array; the limit is {MAX_BLOB}")
         if array.size:
             self._fill(array.reshape(-1).view(np.uint8).data)
         return array
@@ -70,11 +78,29 @@ class ControlLine:
         while view.nbytes:
             try:
                 got = self.sock.recv_into(view)
+            except TimeoutError:
+                raise PeerStalled(
+                    f"the process of {self.peer} stopped in the middle of an answer for {self.patience:g} s", peer=self.peer
+                ) from None
             except OSError as error:
-                raise PeerDied(f"the process of {self.peer} is gone ({error})") from None
+                raise self._gone(error) from None
             if not got:
-                raise PeerDied(f"the process of {self.peer} ended")
+                raise PeerDied(f"the process of {self.peer} ended", peer=self.peer)
             view = view[got:]
+
+    def _all(self, view: memoryview) -> None:
+        while view.nbytes:
+            try:
+                view = view[self.sock.send(view) :]
+            except TimeoutError:
+                raise PeerStalled(
+                    f"the process of {self.peer} took nothing of a command for {self.patience:g} s", peer=self.peer
+                ) from None
+            except OSError as error:
+                raise self._gone(error) from None
+
+    def _gone(self, error: OSError) -> PeerDied:
+        return PeerDied(f"the process of {self.peer} is gone ({error.strerror or type(error).__name__})", peer=self.peer)
 
     def close(self) -> None:
         """Close this end."""

@@ -38,7 +38,7 @@ from tacit.schedule.control import ControlLine
 from tacit.schedule.report import SessionProfile, collect
 
 GRACE_SECONDS = 2.0
-PROCEDURES = ("tacit.algorithm.table.procedures",)
+PROCEDURES = ("tacit.schedule.offline", "tacit.algorithm.table.procedures")
 """Modules that install the procedures every party knows; named, because they lie in a layer above this one."""
 
 
@@ -145,7 +145,13 @@ class Session:
             device.run([leaf for leaf in leaves if isinstance(leaf, Secret) and leaf.device is device], timing=timing)
 
     def procedure(
-        self, name: str, inputs: Mapping[str, Sequence[PlainValue]], params: Mapping[str, Any], count: int
+        self,
+        name: str,
+        inputs: Mapping[str, Sequence[PlainValue]],
+        params: Mapping[str, Any],
+        count: int,
+        *,
+        blobs: Sequence[np.ndarray] = (),
     ) -> tuple[dict[str, list[PlainValue]], dict[str, Mapping[str, Any]]]:
         """Run a named multi-party procedure (such as private set intersection) at the parties of `inputs`.
 
@@ -156,7 +162,7 @@ class Session:
             party: {"name": name, "inputs": [v.id for v in values], "outputs": ids[party], "params": dict(params)}
             for party, values in inputs.items()
         }
-        answers = self._ask_each("procedure", requests)
+        answers = self._ask_each("procedure", requests, blobs)
         values = {
             party: [
                 PlainValue(self._plain[party], id, tuple(shape), np.dtype(dtype))

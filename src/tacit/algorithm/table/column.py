@@ -49,7 +49,7 @@ def absent(column: Any) -> NDArray[np.bool_]:
     from pyarrow import compute
 
     cells = cells_of(column)
-    missing = np.asarray(compute.is_null(plain, nan_is_null=True))
+    missing = np.asarray(compute.is_null(cells, nan_is_null=True))
     if pa.types.is_floating(cells.type):
         missing = missing | ~np.asarray(compute.fill_null(compute.is_finite(cells), fill_value=False))
     if is_text(cells.type):

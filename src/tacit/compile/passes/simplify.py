@@ -149,6 +149,9 @@ def _sum_of_signs(edit: Editor, step: Step, _: set[int]) -> bool:
 
 def _factor(edit: Editor, step: Step, _: set[int]) -> bool:
     """c * (d * x) = (c d) * x for public c, d, where no digit that fixed point keeps is lost; (-x) * y = -(x * y)."""
+    if step.inputs[0] == step.inputs[1]:
+        edit.replace(step.outputs[0], edit.emit("square", step.inputs[:1], edit.slots[step.outputs[0]], step.line))
+        return True
     for factor, rest in (step.inputs, step.inputs[::-1]):
         c = edit.scalar(factor)
         if c is None:

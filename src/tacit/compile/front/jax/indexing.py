@@ -226,63 +226,63 @@ def _layers(positions: Any) -> list[Any]:
 def _scatter_secret(
     b: Builder, name: str, x: Operand, indices: Operand, updates: Operand, layout: Layout, *, unique: bool
 ) -> Operand:
-    if layout.operand_batch:
-        raise refusal(b, "a batched scatter at secret positions", "Write it with jax.nn.one_hot and a matrix product.")
+    """Sums of one-hot products. `layout.index_batch` are batch axes along which each operand row has its own positions."""
+    lanes = list(layout.index_batch)
+    others = [a for a in range(indices.ndim - 1) if a not in lanes]
+    sizes = [indices.shape[a] for a in lanes]
+    count = int(np.prod([indices.shape[a] for a in others]))
+    starts = ops.transpose(b, indices, [*lanes, *others, indices.ndim - 1])
+    starts = ops.reshape(b, starts, (int(np.prod(sizes)), count, indices.shape[-1]))
     batch = [a for a in range(updates.ndim) if a not in layout.offset_dims]
-    count = int(np.prod([updates.shape[a] for a in batch]))
-    flat = ops.reshape(b, indices, (count, indices.shape[-1]))
-    kept = [a for a in range(x.ndim) if a not in layout.collapsed]
-    news = ops.transpose(b, updates, [*batch, *layout.offset_dims])
-    news = ops.reshape(b, news, (count, *(layout.window[a] if a in kept else 1 for a in range(x.ndim))))
+    order = [*(batch[a] for a in lanes), *(batch[a] for a in others), *layout.offset_dims]
+    news = ops.reshape(b, ops.transpose(b, updates, order), (int(np.prod(sizes)), count, int(np.prod(layout.window))))
     if name in {"add", "sub"}:
         news = ops.neg(b, news) if name == "sub" else news
-        return ops.add(b, x, _placed(b, flat, news, layout))
+        return ops.add(b, x, _placed(b, starts, news, layout, sizes))
     if name != "set":
         raise refusal(b, f"scatter-{name} at secret positions", "Use scatter-add, or jax.nn.one_hot and jnp.where.")
     if not unique and count > MAX_SEQUENTIAL:
-        raise refusal(
-            b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not."
-        )
-    groups = [slice(0, count)] if unique or count == 1 else [slice(n, n + 1) for n in range(count)]
-    for group in groups:
-        part = ops.slice_axis(b, flat, 0, group.start, group.stop)
-        new = ops.slice_axis(b, news, 0, group.start, group.stop)
-        cover = _placed(b, part, np.ones(new.shape, np.int64), layout)
-        x = ops.add(b, x, ops.sub(b, _placed(b, part, new, layout), ops.mul(b, cover, x)))
+        raise refusal(b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not.")
+    groups = [(0, count)] if unique else [(n, n + 1) for n in range(count)]
+    for first, last in groups:
+        part = ops.slice_axis(b, starts, 1, first, last)
+        new = ops.slice_axis(b, news, 1, first, last)
+        cover = _placed(b, part, np.ones(new.shape, np.int64), layout, sizes)
+        x = ops.add(b, x, ops.sub(b, _placed(b, part, new, layout, sizes), ops.mul(b, cover, x)))
     return x
 
 
-def _placed(b: Builder, indices: Operand, news: Operand, layout: Layout) -> Operand:
-    """Zeros of the operand's shape with each [window] of `news` added at its secret start."""
-    hot = _hot(b, indices, layout)  # [count, places]
+def _placed(b: Builder, starts: Operand, news: Operand, layout: Layout, sizes: Sequence[int]) -> Operand:
+    """Zeros of the operand's shape with each window of `news` added at its secret start.
+
+    `starts` are [lanes, count, indexed axes], `news` [lanes, count, window]; `sizes` are the extents of the lanes.
+    """
+    hot = _hot(b, starts, layout)  # [lanes, count, places]
     places = [layout.shape[a] - layout.window[a] + 1 for a in layout.start_map]
-    rank = len(layout.shape)
-    result = ops.dot(b, hot, ops.reshape(b, news, (news.shape[0], news.size // max(news.shape[0], 1))), ((0,), (0,)))
-    result = ops.reshape(b, result, (*places, *layout.window))
+    result = ops.dot(b, hot, news, ((1,), (1,)), ((0,), (0,)))
+    result = ops.reshape(b, result, (hot.shape[0], *places, *layout.window))
     for number, axis in enumerate(layout.start_map):
         # fold [places] and [window] of this axis into the axis: element j of the window at place p lands at p + j
-        lead = len(places) - number
+        lead = 1 + len(places) - number
         size = layout.window[axis]
-        parts = [
-            ops.pad(
-                b,
-                ops.index(b, result, lead + axis, offset),
-                ops.number(0, result),
-                [(offset, size - 1 - offset, 0)] + [(0, 0, 0)] * (result.ndim - 2),
-            )
-            for offset in range(size)
-        ]
-        total = parts[0]
-        for part in parts[1:]:
-            total = ops.add(b, total, part)
-        # the folded axis is first; the axes are now: folded, remaining places, window without this axis
-        order = [*range(1, lead), *range(lead, lead + axis), 0, *range(lead + axis, total.ndim)]
+        total: Operand | None = None
+        for offset in range(size):
+            part = ops.index(b, result, lead + axis, offset)
+            widths = [(0, 0, 0)] * part.ndim
+            widths[1] = (offset, size - 1 - offset, 0)
+            part = ops.pad(b, part, ops.number(0, part), widths)
+            total = part if total is None else ops.add(b, total, part)
+        assert total is not None
+        # the folded axis is the second; after it come the remaining places and the window without this axis
+        order = [0, *range(2, lead), *range(lead, lead + axis), 1, *range(lead + axis, total.ndim)]
         result = ops.transpose(b, total, order)
-    full = ops.pad(
-        b, result, ops.number(0, result), [(0, n - m, 0) for n, m in zip(layout.shape, result.shape, strict=True)]
-    )
-    assert full.ndim == rank
-    return full
+    rank = len(layout.shape)
+    kept = [a for a in range(rank) if a not in layout.operand_batch]
+    result = ops.reshape(b, result, (*sizes, *(result.shape[1 + a] for a in kept)))
+    place = {**{axis: n for n, axis in enumerate(layout.operand_batch)}, **{a: len(sizes) + n for n, a in enumerate(kept)}}
+    result = ops.transpose(b, result, [place[a] for a in range(rank)])
+    widths = [(0, n - m, 0) for n, m in zip(layout.shape, result.shape, strict=True)]
+    return ops.pad(b, result, ops.number(0, result), widths)
 
 
 # --- slices at dynamic starts ---------------------------------------------------------------------------------------

@@ -12,13 +12,16 @@ _LIBRARIES = tuple(
     str(Path(path))
     for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib")}
 )
-_THIS = str(Path(__file__).parents[2])
+_PACKAGE = Path(__file__).parents[3]
+_OURS = (str(_PACKAGE / "compile"), str(_PACKAGE / "device"))
 
 
 def line_of(source_info: Any) -> str:
     """`file.py:12` of the innermost frame that the user wrote, or of the innermost library frame; empty if unknown."""
     fallback = ""
     for frame in source_info_util.user_frames(source_info.traceback):
+        if frame.file_name.startswith(_OURS):
+            continue
         text = f"{Path(frame.file_name).name}:{frame.start_line}"
         if written_by_user(frame.file_name):
             return text
@@ -28,7 +31,7 @@ def line_of(source_info: Any) -> str:
 
 def written_by_user(file_name: str) -> bool:
     """Say whether a source file is neither an installed library's nor this front end's."""
-    return not file_name.startswith(("<", *_LIBRARIES, _THIS))
+    return not file_name.startswith(("<", *_LIBRARIES, *_OURS))
 
 
 def body_written_by_user(jaxpr: Any) -> bool:

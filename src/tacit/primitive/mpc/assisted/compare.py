@@ -127,7 +127,7 @@ async def _deal_digits(ctx: Context, x: Additive, bits: int, size: int) -> Digit
         local.deal_digits(local.to_planes(local.flat(masked(x)), bits + 1), deal.own)
 
     await open_masked(ctx, [x], (), deal, fill)
-    return Digits(None if ctx.helper else deal.own.reshape(-1, words))
+    return Digits(None if ctx.helper else deal.own.reshape(local.digit_planes(bits) + 1, words))
 
 
 async def less_than_mask(ctx: Context, public: Ring | None, digits: Digits, bits: int, size: int) -> Ring | None:
