@@ -8,7 +8,11 @@ from worlds import WORLDS, World
 
 from tacit.primitive.mpc.assisted import session
 
-ALL = (*WORLDS, ThreePartyWorld("assisted", session.open_session), ThreePartyWorld("assisted-exact", session.open_session, exact=True))
+ALL = (
+    *WORLDS,
+    ThreePartyWorld("assisted", session.open_session),
+    ThreePartyWorld("assisted-exact", session.open_session, exact=True),
+)
 
 
 @pytest.fixture(scope="session", params=ALL, ids=lambda world: world.name)

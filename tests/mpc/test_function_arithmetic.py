@@ -140,7 +140,10 @@ def test_matrix_products_are_within_one_ulp(world: World, xy):
     assert done.profile.rounds == 0
 
 
-@pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((5, 4, 2, 3), (3, 2))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((5, 4, 2, 3), (3, 2))],
+)
 def test_vectors_and_stacks(world: World, shapes):
     x, y = [np.arange(np.prod(s), dtype=float).reshape(s) / 4 - 1 for s in shapes]
     equal(world.run(F["matmul"], x, y).value, x @ y)

@@ -33,25 +33,37 @@ def test_take_at_shared_indices(world: World, i, axis):
     equal(world.run(F["take"], X, Public(inside), axis=axis).value, np.take(X, inside, axis))
 
 
-@given(starts=st.tuples(*[st.integers(-9, 9)] * 3), secret=st.tuples(*[st.booleans()] * 3), sizes=st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 5)))
+@given(
+    starts=st.tuples(*[st.integers(-9, 9)] * 3),
+    secret=st.tuples(*[st.booleans()] * 3),
+    sizes=st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 5)),
+)
 def test_dynamic_slices(world: World, starts, secret, sizes):
     shared = [np.array(s) for s, hidden in zip(starts, secret, strict=True) if hidden]
     for x in (X, np.int64(X * 8), X > 0):
-        expected = np.asarray(jax.lax.dynamic_slice(np.asarray(x, np.float32), starts_clipped(starts), sizes)).astype(x.dtype)
+        expected = np.asarray(jax.lax.dynamic_slice(np.asarray(x, np.float32), starts_clipped(starts), sizes)).astype(
+            x.dtype
+        )
 
         async def cut(k, v, *hidden):
             given_ = iter(hidden)
-            return await F["dynamic_slice"](k, v, [next(given_) if h else s for s, h in zip(starts, secret, strict=True)], sizes)
+            return await F["dynamic_slice"](
+                k, v, [next(given_) if h else s for s, h in zip(starts, secret, strict=True)], sizes
+            )
 
         equal(world.run(cut, x, *shared).value, expected)
         update = np.asarray(np.ones(sizes) * 3, x.dtype)
         written = np.asarray(
-            jax.lax.dynamic_update_slice(np.asarray(x, np.float32), np.asarray(update, np.float32), starts_clipped(starts))
+            jax.lax.dynamic_update_slice(
+                np.asarray(x, np.float32), np.asarray(update, np.float32), starts_clipped(starts)
+            )
         ).astype(x.dtype)
 
         async def put(k, v, u, *hidden):
             given_ = iter(hidden)
-            return await F["dynamic_update_slice"](k, v, u, [next(given_) if h else s for s, h in zip(starts, secret, strict=True)])
+            return await F["dynamic_update_slice"](
+                k, v, u, [next(given_) if h else s for s, h in zip(starts, secret, strict=True)]
+            )
 
         equal(world.run(put, x, update, *shared).value, written)
 

@@ -19,7 +19,9 @@ ULP = 2.0**-BITS
 def axes_of(x, data):
     if not x.ndim:
         return None
-    return data.draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1), st.sets(st.integers(0, x.ndim - 1)).map(tuple)))
+    return data.draw(
+        st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1), st.sets(st.integers(0, x.ndim - 1)).map(tuple))
+    )
 
 
 def assert_within(name, actual, exact, *operands):
@@ -47,7 +49,9 @@ def test_means_and_variances_of_many(world: World, n):
     x = np.round((np.sin(np.arange(n) ** 2) * 100 + 17) * 2**BITS) / 2**BITS
     assert_within("mean", world.run(F["mean"], x).value, x.mean())
     assert_within("var", world.run(F["var"], x).value, x.var())
-    assert_within("var", world.run(F["var"], x[:, None] / 64, axis=0, ddof=1).value, (x[:, None] / 64).var(axis=0, ddof=1))
+    assert_within(
+        "var", world.run(F["var"], x[:, None] / 64, axis=0, ddof=1).value, (x[:, None] / 64).var(axis=0, ddof=1)
+    )
 
 
 @given(x=reals(2.0**5, FULL), keep=st.booleans(), data=st.data())

@@ -12,7 +12,9 @@ from worlds import BITS, World, equal
 from tacit.foundation.errors import ConfigError
 from tacit.primitive.mpc.function import FUNCTIONS as F
 
-NEAR = st.one_of(reals(2.0**34), integers(40, SHAPES).map(lambda n: n / 4), integers(40, SHAPES).map(lambda n: n / 2 + 2.0**-BITS))
+NEAR = st.one_of(
+    reals(2.0**34), integers(40, SHAPES).map(lambda n: n / 4), integers(40, SHAPES).map(lambda n: n / 2 + 2.0**-BITS)
+)
 
 
 def away(x):

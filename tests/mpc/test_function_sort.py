@@ -78,7 +78,13 @@ def test_the_largest_few_cost_less_than_a_sort(world: World):
         assert done.tally["negative"] < 9 * x.size
 
 
-@given(n=st.integers(0, 700), rows=st.integers(1, 4), low=st.integers(0, 700), width=st.integers(0, 700), seed=st.integers(0, 99))
+@given(
+    n=st.integers(0, 700),
+    rows=st.integers(1, 4),
+    low=st.integers(0, 700),
+    width=st.integers(0, 700),
+    seed=st.integers(0, 99),
+)
 def test_ranking_orders_the_ranks_wanted(n, rows, low, width, seed):
     keys = np.random.default_rng(seed).permutation(rows * n)
     ranking = Ranking(rows, n, (low, low + width))

@@ -19,7 +19,10 @@ MOVES = {
     "transpose": ({"axes": (2, 0, 1)}, lambda x: x.transpose(2, 0, 1)),
     "moveaxis": ({"source": 0, "destination": -1}, lambda x: np.moveaxis(x, 0, -1)),
     "broadcast_to": ({"shape": (5, 2, 3, 4)}, lambda x: np.broadcast_to(x, (5, 2, 3, 4))),
-    "broadcast_in_dim": ({"shape": (2, 7, 3, 4), "axes": (0, 2, 3)}, lambda x: np.broadcast_to(x[:, None], (2, 7, 3, 4))),
+    "broadcast_in_dim": (
+        {"shape": (2, 7, 3, 4), "axes": (0, 2, 3)},
+        lambda x: np.broadcast_to(x[:, None], (2, 7, 3, 4)),
+    ),
     "expand_dims": ({"axis": (0, 2)}, lambda x: np.expand_dims(x, (0, 2))),
     "squeeze": ({}, lambda x: x),
     "flip": ({"axis": (0, 2)}, lambda x: np.flip(x, (0, 2))),

@@ -36,7 +36,9 @@ def test_truncation_is_the_floor():
 
 def test_noise_is_up_with_the_probability_of_the_cut_fraction_and_repeats_with_its_key():
     x = ring(np.full(20_000, 5 * 16 + 4))
-    first, again = [done(k.truncate(k.public(x), 4)).ring for k in [IdealKernel(Prg(KEY), rounding="noisy") for _ in range(2)]]
+    first, again = [
+        done(k.truncate(k.public(x), 4)).ring for k in [IdealKernel(Prg(KEY), rounding="noisy") for _ in range(2)]
+    ]
     np.testing.assert_array_equal(first, again)
     assert set(first.tolist()) == {5, 6}
     assert abs(first.mean() - 5.25) < 0.02
@@ -80,7 +82,10 @@ def test_the_driver_counts_the_longest_chain():
     ("build", "size"),
     [
         (lambda k, x: k.product(Elementwise(), x, x), 2.0**80),
-        (lambda k, x: k.product(MatMul(), k.linear(lambda s: s[None], x), k.linear(lambda s: s[:, None], x)), 4 * 2.0**80),
+        (
+            lambda k, x: k.product(MatMul(), k.linear(lambda s: s[None], x), k.linear(lambda s: s[:, None], x)),
+            4 * 2.0**80,
+        ),
         (
             lambda k, x: k.product(
                 Convolve(Geometry()),
@@ -93,7 +98,9 @@ def test_the_driver_counts_the_longest_chain():
 )
 def test_sentinels_see_what_the_ring_has_lost(build, size):
     seen = []
-    k = IdealKernel(watch=lambda name, line, largest: seen.append((name, line, largest)), where=lambda: Where(3, "mul", "user.py:7"))
+    k = IdealKernel(
+        watch=lambda name, line, largest: seen.append((name, line, largest)), where=lambda: Where(3, "mul", "user.py:7")
+    )
     x = k.public(ring([2**40] * 4))
     done(build(k, x))
     assert seen[-1][:2] == ("mul", "user.py:7")

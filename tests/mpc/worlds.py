@@ -94,7 +94,9 @@ async def share_in(k: Kernel, x: Any, bits: int, *, mine: bool) -> Any:
     return Integer(share)
 
 
-async def reveal_all(k: Kernel, result: Any, to: Sequence[str], notes: dict[str, Any], driver: Driver, counter: Any) -> Any:
+async def reveal_all(
+    k: Kernel, result: Any, to: Sequence[str], notes: dict[str, Any], driver: Driver, counter: Any
+) -> Any:
     """Plain results of one value or a tuple of them; notes what was counted before the reveal."""
     notes["after"] = driver.profile.rounds
     notes["tally"] = dict(getattr(counter, "tally", {}))

@@ -126,4 +126,4 @@ def as_array(data: Any) -> np.ndarray:
         raise InputError(
             f"an array of dtype {array.dtype} has no numeric meaning. Encode text, dates and objects as numbers first."
         )
-    return np.ascontiguousarray(array, dtype=kind)
+    return np.asarray(array, dtype=kind, order="C")  # not ascontiguousarray, which makes a vector of a number

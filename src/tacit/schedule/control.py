@@ -80,7 +80,8 @@ class ControlLine:
                 got = self.sock.recv_into(view)
             except TimeoutError:
                 raise PeerStalled(
-                    f"the process of {self.peer} stopped in the middle of an answer for {self.patience:g} s", peer=self.peer
+                    f"the process of {self.peer} stopped in the middle of an answer for {self.patience:g} s",
+                    peer=self.peer,
                 ) from None
             except OSError as error:
                 raise self._gone(error) from None
@@ -100,7 +101,9 @@ class ControlLine:
                 raise self._gone(error) from None
 
     def _gone(self, error: OSError) -> PeerDied:
-        return PeerDied(f"the process of {self.peer} is gone ({error.strerror or type(error).__name__})", peer=self.peer)
+        return PeerDied(
+            f"the process of {self.peer} is gone ({error.strerror or type(error).__name__})", peer=self.peer
+        )
 
     def close(self) -> None:
         """Close this end."""

@@ -27,7 +27,7 @@ from tacit.compile.program import Program
 from tacit.compile.serialize import digest, load
 from tacit.foundation.errors import InputError, ProtocolMismatch, ShapeError
 from tacit.primitive.local import decode, encode
-from tacit.primitive.mpc.assisted import offline
+from tacit.primitive.mpc.assisted import AssistedKernel, offline
 from tacit.primitive.mpc.kernel import Kernel, Shape
 from tacit.primitive.mpc.value import Boolean, Fixed, Value
 from tacit.schedule.procedure import PartyView, procedure
@@ -68,7 +68,7 @@ class OfflineJob:
         self.names = (owners[0], owners[1], DEALER)
         specs = [jax.ShapeDtypeStruct(shape, np.float32) for _, shape in inputs]
         self._compiled = compile_function(function, specs)
-        self.description = {
+        self.description: dict[str, Any] = {
             "program": self._compiled.digest,
             "inputs": [[owner, list(shape)] for owner, shape in inputs],
             "reveal_to": list(reveal_to),
@@ -139,7 +139,7 @@ def run_offline(
 
 
 def _job(
-    kernel: Kernel, program: Program, description: Mapping[str, Any], rings: Mapping[int, Any]
+    kernel: AssistedKernel, program: Program, description: Mapping[str, Any], rings: Mapping[int, Any]
 ) -> Coroutine[Any, Any, list[np.ndarray]]:
     """The whole job, the same at the dealer and at both parties; a party that learns nothing gets empty arrays."""
     bits, to = description["fraction_bits"], description["reveal_to"]

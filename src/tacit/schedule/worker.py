@@ -9,38 +9,57 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import os
+import select
 import signal
 import socket
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from tacit.compile.execute import Plan, execute, prepare
 from tacit.compile.program import Program
 from tacit.compile.serialize import load
-from tacit.foundation.errors import InputError, TacitError, UnsupportedOperation
+from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
 from tacit.foundation.ledger import Ledger
-from tacit.primitive.driver import Driver
+from tacit.primitive.driver import Driver, gather
 from tacit.primitive.local import decode, encode, set_threads
 from tacit.primitive.mpc.assisted.session import open_session as open_assisted
 from tacit.primitive.mpc.kernel import Kernel, Ring
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.primitive.profile import Where
 from tacit.resource.channel import LinkSettings, connect_all, danger_plain_tcp
 from tacit.resource.identity import Identity, TrustStore
 from tacit.schedule.control import ControlLine
 from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
 
+ALONE = frozenset({"get", "call", "encode", "constant", "save", "restore", "profile"})
+"""Commands that touch no peer and are answered: an error in them leaves the session as it was."""
 PR_SET_PDEATHSIG = 1
+FAREWELL_SECONDS = 1.0
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class OpenDevice:
+    """One MPC device at this party: its end of the protocol, and a driver that counts operations among its parties."""
+
+    kernel: Kernel
+    bits: int
+    driver: Driver
+
+
 class Worker:
-    """One party's values, kernels and command handlers. Handler names are the command kinds."""
+    """One party's values, devices and command handlers. Handler names are the command kinds."""
 
     def __init__(self, name: str, line: ControlLine, driver: Driver, ledger: Ledger) -> None:
         self.name = name
@@ -48,20 +67,42 @@ class Worker:
         self.driver = driver
         self.ledger = ledger
         self.values: dict[int, Any] = {}
-        self.kernels: dict[int, tuple[Kernel, int]] = {}
+        self.origins: dict[int, str] = {}  # which program made a secret value, or how else it came in
+        self.devices: dict[int, OpenDevice] = {}
         self.programs: dict[str, Program] = {}
         self.plans: dict[tuple[str, int], Plan] = {}
+        self.running = ""
 
     def serve(self) -> None:
-        """Take commands until the session ends the line. An error is reported and ends this process."""
+        """Take commands until the session ends the line.
+
+        A command of ALONE that fails has touched no peer: it is answered by the error, and the party goes on. Any other
+        error leaves the parties at different points of a protocol, and ends this process.
+        """
         while True:
             kind, fields, blobs = self.line.receive()
             if kind == "stop":
                 return
-            handler: Callable[..., Any] = getattr(self, f"do_{kind}")
-            answer, arrays = handler(blobs, **fields) or (None, [])
+            handler: Callable[..., Any] | None = getattr(self, f"do_{kind}", None)
+            if handler is None:
+                raise SessionError(f"{self.name} knows no command {kind!r}")
+            alone = kind in ALONE or (kind == "procedure" and fields.pop("alone", True))
+            try:
+                answer, arrays = handler(blobs, **fields) or (None, [])
+            except Exception as error:
+                if not alone:
+                    raise
+                report(self.line, self.name, error, kind, fatal=False)
+                continue
             if answer is not None:
                 self.line.send("answer", answer, arrays)
+
+    def value(self, id: int) -> Any:
+        """A value held here. Raises InputError when it is not."""
+        try:
+            return self.values[id]
+        except KeyError:
+            raise InputError(f"{self.name} holds no value {id}: it was dropped, or never made") from None
 
     # --- plain values -------------------------------------------------------------------------------------------
 
@@ -71,12 +112,13 @@ class Worker:
 
     def do_get(self, _: list[np.ndarray], *, id: int) -> tuple[dict[str, Any], list[np.ndarray]]:
         """Hand a plain value of this party to its user."""
-        return {}, [np.asarray(self.values[id])]
+        return {}, [np.asarray(self.value(id))]
 
     def do_drop(self, _: list[np.ndarray], *, ids: list[int]) -> None:
         """Forget values."""
         for id in ids:
             self.values.pop(id, None)
+            self.origins.pop(id, None)
 
     def do_call(
         self, blobs: list[np.ndarray], *, inputs: list[int], outputs: list[int]
@@ -85,12 +127,18 @@ class Worker:
         from jax import export
 
         function = export.deserialize(bytearray(blobs[0].tobytes()))
-        results = function.call(*[self.values[id] for id in inputs])
+        results = function.call(*[self.value(id) for id in inputs])
         self.values.update(zip(outputs, [np.asarray(result) for result in results], strict=True))
         return {}, []
 
     def do_procedure(
-        self, blobs: list[np.ndarray], *, name: str, inputs: list[int], outputs: list[int], params: Mapping[str, Any]
+        self,
+        blobs: list[np.ndarray],
+        *,
+        name: str,
+        inputs: list[int],
+        outputs: list[int],
+        params: Mapping[str, Any],
     ) -> tuple[dict[str, Any], list[Any]]:
         """Run a named library procedure with this party's plain values; its results become plain values."""
         if name not in PROCEDURES:
@@ -113,45 +161,45 @@ class Worker:
         """Open an MPC device."""
         if self.name in names:
             opener = open_assisted if protocol == "assisted" else _replicated()
-            kernel = self.driver.run(opener(self.driver, names, exact=exact))
+            channels = {peer: self.driver.channels[peer] for peer in names if peer != self.name}
+            driver = Driver(self.name, channels, deadline=self.driver.deadline)
+            driver.profile = self.driver.profile
+            kernel = driver.run(opener(driver, names, exact=exact), Where(0, "open"))
             kernel.witness = self._witness
-            self.kernels[device] = (kernel, fraction_bits)
+            self.devices[device] = OpenDevice(kernel, fraction_bits, driver)
         return {}, []
 
     def do_encode(self, _: list[np.ndarray], *, device: int, source: int, id: int) -> tuple[dict[str, Any], list[Any]]:
         """Check and encode a plain value for sharing, before anything moves."""
-        bits = self.kernels[device][1]
-        ring, kind = _encode(np.asarray(self.values[source]), bits)
+        ring, kind = _encode(np.asarray(self.value(source)), self.devices[device].bits)
         self.values[id] = ring
         return {"shape": list(ring.shape), "kind": kind}, []
 
     def do_share(self, _: list[np.ndarray], *, device: int, owner: str, id: int, shape: list[int], kind: str) -> None:
         """Share the encoded value `id` of `owner`."""
-        kernel, bits = self.kernels[device]
+        at = self.devices[device]
         ring: Ring | None = self.values.get(id) if owner == self.name else None
-        share = self.driver.run(kernel.share(owner, tuple(shape), ring))
-        if kind == "bool":
-            self.values[id] = Boolean(self.driver.run(_to_bits(kernel, share)))
-        else:
-            self.values[id] = Fixed(share, bits) if kind == "fixed" else Integer(share)
+        self.values[id] = at.driver.run(_share(at, owner, tuple(shape), ring, kind), Where(0, "share"))
+        self.origins[id] = f"input of {owner}"
 
     def do_constant(self, blobs: list[np.ndarray], *, device: int, id: int) -> tuple[dict[str, Any], list[Any]]:
         """Embed a public array as a secret."""
-        kernel, bits = self.kernels[device]
+        kernel, bits = self.devices[device].kernel, self.devices[device].bits
         ring, kind = _encode(blobs[0], bits)
         if kind == "bool":
             self.values[id] = Boolean(kernel.public_bits(blobs[0]))
         else:
             self.values[id] = Fixed(kernel.public(ring), bits) if kind == "fixed" else Integer(kernel.public(ring))
+        self.origins[id] = "public constant"
         return {"kind": kind}, []
 
     def do_save(
         self, _: list[np.ndarray], *, device: int, ids: list[int], names: list[str], folder: str, model: str
     ) -> tuple[dict[str, Any], list[Any]]:
         """Write this party's shares to its own file."""
-        kernel, _bits = self.kernels[device]
         path = Path(folder) / f"{self.name}.share"
-        write_shares(path, kernel, model, {name: self.values[id] for name, id in zip(names, ids, strict=True)})
+        values = {name: self.value(id) for name, id in zip(names, ids, strict=True)}
+        write_shares(path, self.devices[device].kernel, self.name, model, values)
         self.ledger.append("save", what=names, model=model, file=path.name)
         return {"file": str(path)}, []
 
@@ -159,9 +207,10 @@ class Worker:
         self, _: list[np.ndarray], *, device: int, ids: list[int], names: list[str], folder: str
     ) -> tuple[dict[str, Any], list[Any]]:
         """Read this party's shares back."""
-        kernel, _bits = self.kernels[device]
-        model, values = read_shares(Path(folder) / f"{self.name}.share", kernel, names)
+        path = Path(folder) / f"{self.name}.share"
+        model, values = read_shares(path, self.devices[device].kernel, self.name, names)
         self.values.update(zip(ids, values, strict=True))
+        self.origins.update(dict.fromkeys(ids, f"restored from model {model}"))
         return {"model": model, "values": [[_kind(value), list(value.shape)] for value in values]}, []
 
     def do_program(self, blobs: list[np.ndarray], *, digest: str) -> None:
@@ -172,27 +221,38 @@ class Worker:
         self, _: list[np.ndarray], *, device: int, digest: str, inputs: list[int], outputs: list[int], timing: bool
     ) -> tuple[dict[str, Any], list[Any]]:
         """Run a program on secret values; its results stay here as shares."""
-        kernel, bits = self.kernels[device]
+        at = self.devices[device]
         profile = self.driver.profile
         profile.timing = timing
         before = profile.rounds, profile.payload, profile.messages
-        if (digest, bits) not in self.plans:
-            self.plans[digest, bits] = prepare(self.programs[digest], bits)
-        plan = self.plans[digest, bits]
+        if (digest, at.bits) not in self.plans:
+            self.plans[digest, at.bits] = prepare(self.programs[digest], at.bits)
+        plan = self.plans[digest, at.bits]
+        self.running = digest
         began = time.perf_counter()
-        results = self.driver.run(execute(kernel, self.driver, plan, [self.values[id] for id in inputs]))
+        results = at.driver.run(execute(at.kernel, at.driver, plan, [self.value(id) for id in inputs]))
         self.values.update(zip(outputs, results, strict=True))
+        self.origins.update(dict.fromkeys(outputs, digest))
         return self._cost(began, *before), []
 
     def do_reveal(
         self, _: list[np.ndarray], *, device: int, ids: list[int], to: list[str], because: str, line: str
     ) -> tuple[dict[str, Any], list[Any]]:
-        """Open secret values to the parties named, and write it down."""
-        kernel, _bits = self.kernels[device]
-        plain = [self.driver.run(_open(kernel, self.values[id], to, self.name)) for id in ids]
-        for id in ids:
-            shape = list(self.values[id].shape)
-            self.ledger.append("reveal", what=_kind(self.values[id]), shape=shape, to=to, because=because, line=line)
+        """Open secret values to the parties named; write it down first, so that no value goes out unrecorded."""
+        at = self.devices[device]
+        values = [self.value(id) for id in ids]
+        for id, value in zip(ids, values, strict=True):
+            self.ledger.append(
+                "reveal",
+                what=_kind(value),
+                shape=list(value.shape),
+                to=to,
+                because=because,
+                line=line,
+                program=self.origins.get(id, ""),
+            )
+        opening = gather(*[_open(at.kernel, value, to, self.name) for value in values])
+        plain = at.driver.run(opening, Where(0, "reveal", line))
         return {}, [array for array in plain if array is not None]
 
     def do_profile(self, _: list[np.ndarray]) -> tuple[dict[str, Any], list[Any]]:
@@ -207,6 +267,7 @@ class Worker:
             "messages": profile.messages,
             "bytes": profile.payload,
             "waited": profile.waited,
+            "values": len(self.values),
             "by_peer": profile.by_peer,
             "by_operation": rows,
             "ledger": str(self.ledger.path),
@@ -219,12 +280,15 @@ class Worker:
 
     def _witness(self, what: str, shape: tuple[int, ...]) -> None:
         """Write down a value that a protocol opened by design."""
-        self.ledger.append("opened", what=what, shape=list(shape), to="all parties")
+        self.ledger.append("opened", what=what, shape=list(shape), to="all parties", program=self.running)
 
     def _cost(self, began: float, rounds: int, payload: int, messages: int) -> dict[str, Any]:
         profile = self.driver.profile
+        ended = time.perf_counter()
         return {
-            "seconds": time.perf_counter() - began,
+            "seconds": ended - began,
+            "began": began,  # on a clock that all processes of a Linux machine share
+            "ended": ended,
             "rounds": profile.rounds - rounds,
             "bytes": profile.payload - payload,
             "messages": profile.messages - messages,
@@ -245,9 +309,12 @@ def _encode(values: np.ndarray, bits: int) -> tuple[Ring, str]:
     raise InputError(f"arrays of dtype {values.dtype} cannot be shared. Encode text or dates as numbers first.")
 
 
-async def _to_bits(kernel: Kernel, share: Any) -> Any:
-    bits = await kernel.decompose(share, 1)
-    return kernel.rearrange(lambda a: a.reshape(a.shape[:-1]), bits)
+async def _share(at: OpenDevice, owner: str, shape: tuple[int, ...], ring: Ring | None, kind: str) -> Value:
+    share = await at.kernel.share(owner, shape, ring)
+    if kind == "bool":
+        bits = await at.kernel.decompose(share, 1)
+        return Boolean(at.kernel.rearrange(lambda a: a.reshape(a.shape[:-1]), bits))
+    return Fixed(share, at.bits) if kind == "fixed" else Integer(share)
 
 
 async def _open(kernel: Kernel, value: Value, to: list[str], me: str) -> np.ndarray | None:
@@ -275,7 +342,6 @@ def main() -> None:
     """Run one party until its session ends. Exit status 0 in good order, 1 after an error that was reported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when a party stops, and ends the control line
     _keep_memory()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--listen", type=int, required=True)
@@ -284,6 +350,7 @@ def main() -> None:
     config = json.loads(Path(arguments.config).read_text(encoding="utf-8"))
     name = config["name"]
     line = ControlLine(socket.socket(fileno=arguments.control), "the session")
+    _die_with(line, parent=config["parent"], by_signal=config["parent_is_main_thread"])
     channels: dict[str, Any] = {}
     try:
         install(config["procedures"])
@@ -292,18 +359,35 @@ def main() -> None:
         ledger = Ledger(Path(config["ledger"]), name)
         line.send("answer", {"ready": name})
         Worker(name, line, driver, ledger).serve()
-    except TacitError as error:
-        _report(line, type(error).__name__, str(error))
-        sys.exit(1)
-    except Exception as error:  # noqa: BLE001  a bug of ours: tell the session its type and place, never values
-        import traceback
-
-        traceback.print_exc()
-        _report(line, "SessionError", f"{name} failed with {type(error).__name__}; its log has the trace")
+    except Exception as error:  # noqa: BLE001  whatever it is: the session and the peers are told its kind and place
+        report(line, name, error, "", fatal=True)
+        for channel in channels.values():
+            channel.abort(type(error).__name__)
         sys.exit(1)
     finally:
         for channel in channels.values():
             channel.close()
+
+
+def _die_with(line: ControlLine, *, parent: int, by_signal: bool) -> None:
+    """End this process when the session's ends, however that comes about.
+
+    The kernel's parent death signal reaches a stopped process too, but is tied to the thread that started us: it is asked
+    for only where that is the session's main thread. A thread of our own watches the control line in any case.
+    """
+    if by_signal:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    poll = select.poll()
+    poll.register(line.sock, select.POLLRDHUP)
+
+    def watch() -> None:
+        poll.poll()
+        time.sleep(FAREWELL_SECONDS)  # a stop command may stand in the line before its end
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _keep_memory() -> None:
@@ -334,9 +418,21 @@ def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
     )
 
 
-def _report(line: ControlLine, kind: str, message: str) -> None:
+def report(line: ControlLine, name: str, error: Exception, command: str, *, fatal: bool) -> None:
+    """Tell the session about an error: ours as it is, any other by its type, because its message may quote a value.
+
+    The log has the trace, without messages.
+    """
+    if isinstance(error, TacitError):
+        kind, message = type(error).__name__, str(error)
+        facts = {k: v for k, v in vars(error).items() if isinstance(v, (int, float, str)) and not k.startswith("_")}
+    else:
+        print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, file=sys.stderr, flush=True)  # noqa: T201
+        during = f" in {command!r}" if command else ""
+        kind, facts = ("SessionError" if fatal else "TacitError"), {}
+        message = f"{name} failed with {type(error).__name__}{during}; its log has the trace"
     try:
-        line.send("error", {"type": kind, "message": message})
+        line.send("error", {"type": kind, "message": message, "facts": facts, "fatal": fatal})
     except TacitError:
         print(f"{kind}: {message}", file=sys.stderr)  # noqa: T201  the session is gone; its log is all there is
 

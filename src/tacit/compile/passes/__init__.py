@@ -20,7 +20,7 @@ from tacit.compile.program import Program, validate
 
 Pass: TypeAlias = Callable[[Program], Program]
 
-ALGEBRA: tuple[Pass, ...] = (simplify, factor, share, recognise, drop_dead, strengthen, share, drop_dead)
+ALGEBRA: tuple[Pass, ...] = (simplify, share, recognise, drop_dead, strengthen, factor, share, drop_dead)
 PASSES: tuple[Pass, ...] = (
     drop_dead,
     *ALGEBRA,

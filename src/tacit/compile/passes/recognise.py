@@ -325,7 +325,9 @@ _PATTERNS: Mapping[str, tuple[tuple[tuple[Any, ...], bool, Rewrite], ...]] = {
     "mul": (
         (("mul", "total", "c"), False, _mean),
         (("mul", "x", ("sigmoid", "x")), True, _unary("silu")),
+        (("mul", "x", ("mul", 0.5, ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
         (("mul", 0.5, ("mul", "x", ("add", 1.0, _TANH))), True, _unary("gelu", approximate=True)),
+        (("mul", ("mul", 0.5, "x"), ("erfc", ("mul", "x", -_HALF))), True, _unary("gelu", approximate=False)),
         (("mul", 0.5, ("mul", "x", ("erfc", ("mul", "x", -_HALF)))), True, _unary("gelu", approximate=False)),
         (("mul", _EXP, ("spread", ("divide", "g", ("spread", _TOTAL)))), False, _softmax_gradient),
         (("mul", ("divide", "a", "s"), ("mul", "s", "b")), False, _cancel),

@@ -138,9 +138,7 @@ def spread_bits(k: Kernel, a: Bits, shape: tuple[int, ...]) -> Bits:
     return a if a.shape == shape else k.rearrange(lambda s: np.broadcast_to(s, shape), a)
 
 
-async def bilinear(
-    k: Kernel, form: Bilinear, x: Any, y: Any, *, bits: int | None = None, keep: bool = False
-) -> Number:
+async def bilinear(k: Kernel, form: Bilinear, x: Any, y: Any, *, bits: int | None = None, keep: bool = False) -> Number:
     """form(x, y): the one path of all products, see `mul` for scales and costs."""
     if type(x) is Boolean:
         x = Integer(await k.lift(x.share))

@@ -53,7 +53,11 @@ def interval(low: float, high: float, *, outside: str = "undefined: the ring wra
 
 def magnitude(integer_bits: int, per_fraction: int, what: str = "x") -> Domain:
     """The domain |x| < 2**(integer_bits - per_fraction * bits)."""
-    power = f"{integer_bits} - {f'{per_fraction} * ' if per_fraction > 1 else ''}bits" if per_fraction else f"{integer_bits}"
+    power = (
+        f"{integer_bits} - {f'{per_fraction} * ' if per_fraction > 1 else ''}bits"
+        if per_fraction
+        else f"{integer_bits}"
+    )
 
     def limits(bits: int) -> tuple[tuple[float, float], ...]:
         limit = 2.0 ** (integer_bits - per_fraction * bits)
@@ -134,5 +138,7 @@ def contract_of(function: Function) -> Contract:
     """The contract of a library function; ConfigError if it has none."""
     promise = getattr(function, "__contract__", None)
     if not isinstance(promise, Contract):
-        raise ConfigError(f"{getattr(function, '__name__', function)!r} carries no contract. Decorate it with @contract.")
+        raise ConfigError(
+            f"{getattr(function, '__name__', function)!r} carries no contract. Decorate it with @contract."
+        )
     return promise

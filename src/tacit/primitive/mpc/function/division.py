@@ -2,8 +2,8 @@
 
 By a public divisor c the quotient is estimated by products with 2**s / c and truncations, each of which leaves a remainder about
 2**29 times smaller; the bound of what is left is public and computed along. When it is below 2 c, seven comparisons side by
-side settle quotient and remainder. By a shared divisor the estimate is one rounded `divide`, and what it misses is settled
-in the same way, so the result is exact where the estimate is within one of the quotient.
+side settle quotient and remainder. By a shared divisor the estimate is a rounded `divide` and another of what it missed, and
+the rest is settled in the same way, so the result is exact wherever `divide` is nearly right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tacit.primitive.mpc.function.rounding import whole
 from tacit.primitive.mpc.kernel import VALUE_BITS, Arith, Kernel
 from tacit.primitive.mpc.value import Fixed, Value
 
-DIVIDE = Domain("y != 0, |x / y| < 2**(62 - bits); for a shared y where `divide` is within 1/2 of x / y")
+DIVIDE = Domain("y != 0, |x / y| < 2**(62 - bits); for a shared y the domain of `divide`")
 _PRECISION = 30
 
 
@@ -31,7 +31,8 @@ _PRECISION = 30
 async def floor_divide(k: Kernel, x: Value, y: Value, *, bits: int | None = None) -> Number:
     """floor(x / y), as NumPy's `//`.
 
-    Reveals: nothing. Costs: for a public y two or three `truncate`s, three `negative`s and three `lift`s side by side.
+    Reveals: nothing. Costs: for a public y two or three `truncate`s, three `negative`s and three `lift`s side by side;
+        for a shared y two `divide`s besides.
     Error: none. Errors: DomainError where a public y is 0.
     """
     return (await _divided(k, x, y, towards_zero=False, bits=bits))[0]
@@ -158,9 +159,11 @@ async def _by_shared(
     pair = k.linear(lambda s, t: np.stack([s, t]), x, divisor)
     double = await k.gate(k.rearrange(lambda b: np.stack([b, b]), turned), pair)
     x, size = [k.linear(_upright(i), pair, double) for i in range(2)]
-    estimate = await FUNCTIONS["divide"](k, wrap(x, scale), wrap(size, scale))
-    quotient = await whole(k, estimate.share, estimate.bits, "even") if type(estimate) is Fixed else estimate.share
-    rest = k.sub(x, await k.product(ELEMENTWISE, quotient, size))
+    quotient, rest = k.public(np.zeros(x.shape, np.uint64)), x
+    for _ in range(2):  # the second estimate is of what the first one missed
+        estimate = await FUNCTIONS["divide"](k, wrap(rest, scale), wrap(size, scale))
+        part = await whole(k, estimate.share, estimate.bits, "even") if type(estimate) is Fixed else estimate.share
+        quotient, rest = k.add(quotient, part), k.sub(rest, await k.product(ELEMENTWISE, part, size))
     step = await _correction(k, x, [k.add(rest, size), rest, k.sub(rest, size)], towards_zero=towards_zero)
     rest = k.sub(rest, await k.product(ELEMENTWISE, step, size))
     double_rest = await k.gate(turned, rest)

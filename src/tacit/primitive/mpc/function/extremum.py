@@ -103,7 +103,9 @@ async def _extreme_and_index(
     return wrap(share, bits_of(x)), Integer(k.linear(lambda s: s.reshape(shape), place))
 
 
-async def _entrants(k: Kernel, x: Value, axis: Axis, *, keepdims: bool, largest: bool) -> tuple[Integer, tuple[int, ...]]:
+async def _entrants(
+    k: Kernel, x: Value, axis: Axis, *, keepdims: bool, largest: bool
+) -> tuple[Integer, tuple[int, ...]]:
     """[n, rest] ring elements of which the largest is wanted, and the shape of the result."""
     value = await number(k, x)
     if not count(value.shape, axis):

@@ -43,7 +43,12 @@ async def take(k: Kernel, x: Value, indices: Value, *, axis: int = 0, mode: str 
     if type(indices) is not Integer:
         if is_secret(indices):
             raise TypeMismatch(f"an index is an integer, not a shared {type(indices).__name__}")
-        return moved(k, lambda s: np.take(s, np.asarray(indices), axis, mode="clip" if mode == "clip" else "raise"), x, "take from")
+        return moved(
+            k,
+            lambda s: np.take(s, np.asarray(indices), axis, mode="clip" if mode == "clip" else "raise"),
+            x,
+            "take from",
+        )
     (along,) = normalised(axis, len(x.shape))
     code = Integer(await k.lift(await _code(k, indices, x.shape[along], mode)))
     rank = len(indices.shape)
@@ -75,7 +80,9 @@ async def _code(k: Kernel, index: Integer, count: int, mode: str) -> Bits:
     if mode == "promise":
         return await one_hot_bits(k, index.share, count)
     share = index.share
-    below, under, code = await gather(k.negative(share), k.negative(shift(k, share, -count)), one_hot_bits(k, share, count))
+    below, under, code = await gather(
+        k.negative(share), k.negative(shift(k, share, -count)), one_hot_bits(k, share, count)
+    )
     inside = k.rearrange(lambda b: b[..., None], k.xor(below, under))  # 0 <= index < count where the two differ
     return await k.both(code, spread_bits(k, inside, code.shape))
 
@@ -189,7 +196,11 @@ async def dynamic_update_slice(k: Kernel, x: Value, update: Value, starts: Seque
     base, new = [wrap(k.public(v) if type(v) is np.ndarray else v, scale) for v in whole]
     old: Value = base
     for axis, code in enumerate(codes):
-        old = move(k, _cut(axis, code, sizes[axis]), old) if isinstance(code, int) else await _along(k, Window(sizes[axis]), code, old, axis)
+        old = (
+            move(k, _cut(axis, code, sizes[axis]), old)
+            if isinstance(code, int)
+            else await _along(k, Window(sizes[axis]), code, old, axis)
+        )
     change: Value = await sub(k, new, old)
     for axis, code in enumerate(codes):
         if isinstance(code, int):

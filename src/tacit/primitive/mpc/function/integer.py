@@ -24,7 +24,9 @@ from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
 from tacit.primitive.mpc.value import Boolean, Integer, Value
 
 WORD = 64
-WIDTH = Domain("-2**(width - 1) <= x < 2**(width - 1)", lambda _bits: ((-(2.0**61), 2.0**61),), "the low `width` bits count")
+WIDTH = Domain(
+    "-2**(width - 1) <= x < 2**(width - 1)", lambda _bits: ((-(2.0**61), 2.0**61),), "the low `width` bits count"
+)
 
 
 @contract(domain=WIDTH, error=EXACT)
@@ -208,6 +210,6 @@ def _counts(count: Value) -> Any:
 
 
 def _public_bits(values: Any, width: int) -> Any:
-    return (values.astype(np.int64).view(np.uint64)[..., None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)).astype(
-        np.bool_
-    )
+    return (
+        values.astype(np.int64).view(np.uint64)[..., None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)
+    ).astype(np.bool_)

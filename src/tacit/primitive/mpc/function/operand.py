@@ -53,7 +53,9 @@ async def number(k: Kernel, x: Value) -> Number:
         return x
     if type(x) is Boolean:
         return Integer(await k.lift(x.share))
-    raise TypeMismatch(f"a shared operand is needed here, not a public {type(x).__name__}. Compute on public values in NumPy.")
+    raise TypeMismatch(
+        f"a shared operand is needed here, not a public {type(x).__name__}. Compute on public values in NumPy."
+    )
 
 
 async def aligned(k: Kernel, x: Value, y: Value, bits: int | None = None) -> tuple[Operand, Operand, int | None]:

@@ -45,7 +45,12 @@ class Contraction(Bilinear):
     def shape(self, left: Shape, right: Shape) -> Shape:
         """The shape of the result; ShapeError where the operands do not fit."""
         (lc, rc), (lb, rb) = self.axes, self.batch
-        fits = len(lc) == len(rc) and len(lb) == len(rb) and max((*lc, *lb, -1)) < len(left) and max((*rc, *rb, -1)) < len(right)
+        fits = (
+            len(lc) == len(rc)
+            and len(lb) == len(rb)
+            and max((*lc, *lb, -1)) < len(left)
+            and max((*rc, *rb, -1)) < len(right)
+        )
         if not fits or any(left[i] != right[j] for i, j in zip((*lc, *lb), (*rc, *rb), strict=True)):
             raise ShapeError(f"cannot contract axes {lc} of {left} with {rc} of {right}, batched along {lb} and {rb}")
         free_left = tuple(left[i] for i in _free(len(left), lc, lb))

@@ -167,7 +167,9 @@ class _Cohort:
         rank = np.arange(size)
         sample_slot = 2 * (rank // spread) + (rank % spread == spread - 1)
         slots = 2 * buckets - 1
-        slot = np.concatenate([self._low * 2 + self._owner * slots, (sample_slot + np.arange(blocks)[:, None] * slots).reshape(-1)])
+        slot = np.concatenate(
+            [self._low * 2 + self._owner * slots, (sample_slot + np.arange(blocks)[:, None] * slots).reshape(-1)]
+        )
         items = np.concatenate([self._members, self._sample.reshape(-1)])
         counts = np.bincount(slot, minlength=blocks * slots)
         arranged = items[np.argsort(slot, kind="stable")]

@@ -41,9 +41,7 @@ MEAN = bounded("2 ulps + 2**-bits * |mean|", lambda bits, exact, *_: 2.0**-bits 
 
 
 @contract(domain=magnitude(56, 2, "mean"), error=MEAN)
-async def mean(
-    k: Kernel, x: Value, *, axis: Axis = None, keepdims: bool = False, bits: int | None = None
-) -> Fixed:
+async def mean(k: Kernel, x: Value, *, axis: Axis = None, keepdims: bool = False, bits: int | None = None) -> Fixed:
     """The mean along axes, a `Fixed` of the operand's scale (integers: of `bits`).
 
     Reveals: nothing. Costs: one `truncate` of the result's size, two for more than 64 terms that are no power of two.

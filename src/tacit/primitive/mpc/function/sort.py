@@ -34,7 +34,9 @@ from tacit.primitive.mpc.function.reduce import normalised
 from tacit.primitive.mpc.kernel import Arith, Kernel, Ring
 from tacit.primitive.mpc.value import Boolean, Integer, Value
 
-KEYS = Domain("|x| < 2**(61 - bits - log2 n) for n elements", lambda bits: ((-(2.0 ** (41 - bits)), 2.0 ** (41 - bits)),))
+KEYS = Domain(
+    "|x| < 2**(61 - bits - log2 n) for n elements", lambda bits: ((-(2.0 ** (41 - bits)), 2.0 ** (41 - bits)),)
+)
 RANDOM_ORDER = "the answers of comparisons after a secret shuffle, a function of a uniformly random permutation"
 SOURCE = "shuffle-then-sort: Hamada et al., ICISC 2012; the splitter sort and the tie rule are argued in `sort.py`"
 
@@ -42,9 +44,7 @@ FEW_LINES = 8  # up to so many, lines are shuffled one by one
 
 
 @contract(domain=KEYS, error=EXACT, reveals=RANDOM_ORDER, source=SOURCE)
-async def sort(
-    k: Kernel, x: Value, *others: Value, axis: int = -1, descending: bool = False, keys: int = 1
-) -> Any:
+async def sort(k: Kernel, x: Value, *others: Value, axis: int = -1, descending: bool = False, keys: int = 1) -> Any:
     """x sorted along an axis, and the others, of x's shape, in the same order; stable.
 
     With `keys` > 1 the first so many operands decide, the earlier before the later (one sort each).

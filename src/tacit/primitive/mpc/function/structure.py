@@ -225,7 +225,7 @@ async def _joined(k: Kernel, function: Callable[..., Any], xs: Sequence[Value]) 
         return await unite(k, function, *xs)
     except TacitError:
         raise
-    except (ValueError) as error:
+    except ValueError as error:
         raise ShapeError(f"cannot join values of shapes {[x.shape for x in xs]}: {error}") from None
 
 
