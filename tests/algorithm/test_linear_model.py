@@ -128,4 +128,6 @@ def test_shapes_are_checked_before_anything_is_shared(session: Session) -> None:
     with pytest.raises(ShapeError, match="X has no columns"):
         model.fit([], alice.put(np.zeros(19)))
     with pytest.raises(ShapeError, match="5 rows are too few to hold out 20%"):
-        LogisticRegression(session.mpc(), validation_fraction=0.2).fit([alice.put(np.zeros((5, 1)))], alice.put(np.zeros(5)))
+        LogisticRegression(session.mpc(), validation_fraction=0.2).fit(
+            [alice.put(np.zeros((5, 1)))], alice.put(np.zeros(5))
+        )

@@ -92,7 +92,9 @@ def test_standardised_features_have_mean_zero_and_deviation_one(features: np.nda
 
 
 def test_a_recipe_survives_its_file_and_refuses_others(tmp_path) -> None:
-    recipe = Recipe((Column("a"), Column("b", "category", ("x", "y", "z"))), "drop", (1.5, 0.0, 0.0, 0.0), (2.0, 1.0, 1.0, 1.0))
+    recipe = Recipe(
+        (Column("a"), Column("b", "category", ("x", "y", "z"))), "drop", (1.5, 0.0, 0.0, 0.0), (2.0, 1.0, 1.0, 1.0)
+    )
     recipe.save(tmp_path / "r.json")
     assert Recipe.load(tmp_path / "r.json") == recipe
     assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o600

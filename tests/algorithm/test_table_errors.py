@@ -26,7 +26,7 @@ from tacit.foundation.errors import (
     UnreadableFile,
 )
 
-SECRET = "4711"  # stands in every bad place below, and must stand in no message
+SECRET = "4711"  # noqa: S105  stands in every bad place below, and must stand in no message
 
 
 def table(**columns: object) -> pa.Table:
@@ -83,7 +83,12 @@ def test_a_missing_label_is_not_made_up() -> None:
 
 
 def test_dropping_every_record() -> None:
-    refused(TooFewRows, table(x=[None, 1.0, None, 2.0], z=[1.0, None, 2.0, None]), Choice("id", "y", missing="drop"), "all 4")
+    refused(
+        TooFewRows,
+        table(x=[None, 1.0, None, 2.0], z=[1.0, None, 2.0, None]),
+        Choice("id", "y", missing="drop"),
+        "all 4",
+    )
 
 
 def test_text_suggests_onehot() -> None:

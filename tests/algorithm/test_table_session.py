@@ -32,7 +32,10 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     """Records that know their own number, in two orders, with strangers in between."""
     left, right = tmp_path / "left.csv", tmp_path / "right.parquet"
     ours = [*COMMON[::-1], "only-left"]
-    left.write_text("id,x,y\n" + "".join(f"{name},{name[1:] if name[1:].isdigit() else 99},{i % 2}\n" for i, name in enumerate(ours)))
+    left.write_text(
+        "id,x,y\n"
+        + "".join(f"{name},{name[1:] if name[1:].isdigit() else 99},{i % 2}\n" for i, name in enumerate(ours))
+    )
     theirs = ["stranger", *COMMON[20:], "other", *COMMON[:20]]
     values = [float(name[1:]) if name[1:].isdigit() else -1.0 for name in theirs]
     parquet.write_table(pa.table({"key": theirs, "z": values}), right)
@@ -81,7 +84,9 @@ def test_records_are_aligned_split_and_standardised_alike(session: Session, file
     assert list(verify(session.ledger("carol"))) == []
 
 
-def test_no_overlap_is_said_by_both_and_ends_the_session(session: Session, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_no_overlap_is_said_and_written_down_by_both(
+    session: Session, files: tuple[Path, Path], tmp_path: Path
+) -> None:
     strangers = tmp_path / "strangers.csv"
     strangers.write_text("id,x\n" + "".join(f"q{i},{i}\n" for i in range(5)))
     left = tables.load(session, "alice", files[0], Choice("id", label="y"))
@@ -104,10 +109,10 @@ def test_a_part_with_one_class_only(session: Session, tmp_path: Path) -> None:
     left = tables.load(session, "alice", tmp_path / "a.csv", Choice("id", label="y"))
     right = tables.load(session, "bob", tmp_path / "b.csv", Choice("id"))
     positions, _ = tables.align(session, left, right)
-    with pytest.raises(LabelNotBinary, match="alice: the .* records have one class only"):
+    with pytest.raises(LabelNotBinary, match=r"alice: the .* records have one class only"):
         tables.split(session, left, positions, test_fraction=0.25, seed=0)
 
 
 def test_only_procedures_of_the_library_are_loaded(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'os.path' is no module of Tacit"):
+    with pytest.raises(ConfigError, match=r"'os\.path' is no module of Tacit"):
         Session.local("alice", "bob", state=tmp_path, procedures=("os.path",))

@@ -70,8 +70,8 @@ def test_the_gradient_of_cross_entropy_is_a_difference(compare: Callable[..., Pr
         p = jax.nn.sigmoid(x @ w)
         return -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p))
 
-    labels = (X[:, 0] > 0).astype(np.float32)
-    program = compare(jax.grad(loss), W[:, 0], X, labels, error=1e-4)
+    rows = reals(12, 6)
+    program = compare(jax.grad(loss), W[:, 0], rows, (rows[:, 0] > 0).astype(np.float32), error=1e-4)
     assert [step.name for step in program.steps] == ["dot_general", "sigmoid", "sub", "dot_general", "mul"]
 
 
@@ -91,6 +91,23 @@ def test_relu_shares_its_comparison_with_its_gradient(compiled: Callable[..., Pr
     names = [step.name for step in program.steps]
     assert names.count("gt") == 1
     assert "relu" not in names
+
+
+def test_the_mean_of_a_loss_meets_the_learning_rate(compare: Callable[..., Program]) -> None:
+    """1 / n is applied to no cotangent: it would cost every gradient log2 n bits."""
+
+    def step(w: Any, v: Any, x: Any) -> Any:
+        gradients = jax.grad(lambda w, v: ((jax.nn.relu(x @ w) @ v) ** 2).mean(), (0, 1))(w, v)
+        return w - 0.1 * gradients[0], v - 0.1 * gradients[1]
+
+    program = compare(step, W, reals(3), reals(8, 6), error=1e-4)
+    factors = [step for step in program.steps if step.name == "mul" and step.inputs[1] in program.constants]
+    assert [program.slots[step.outputs[0]].shape for step in factors] == [(3,), (6, 3)]
+
+
+def test_an_early_factor_meets_few_elements(compare: Callable[..., Program]) -> None:
+    program = compare(lambda q, k: 0.3 * (q @ k.T), reals(9, 4), reals(9, 4))
+    assert [program.slots[step.outputs[0]].shape for step in program.steps] == [(9, 4), (9, 9)]
 
 
 def test_loop_invariants_leave_the_loop(compare: Callable[..., Program]) -> None:

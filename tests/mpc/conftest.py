@@ -6,12 +6,14 @@ import pytest
 from three import ThreePartyWorld
 from worlds import WORLDS, World
 
-from tacit.primitive.mpc.assisted import session
+from tacit.primitive.mpc.assisted.session import open_session as open_assisted
+from tacit.primitive.mpc.replicated.session import open_session as open_replicated
 
 ALL = (
     *WORLDS,
-    ThreePartyWorld("assisted", session.open_session),
-    ThreePartyWorld("assisted-exact", session.open_session, exact=True),
+    ThreePartyWorld("assisted", open_assisted),
+    ThreePartyWorld("assisted-exact", open_assisted, exact=True),
+    ThreePartyWorld("replicated", open_replicated),
 )
 
 

@@ -41,6 +41,8 @@ class Bound:
 def bind(step: Step, types: tuple[SlotType, ...], constants: Mapping[int, Any], raised: set[int], bits: int) -> Bound:
     """Find the call of a step. `raised` are the slots that carry more than the session's `bits` fraction bits."""
     inputs = [types[slot] for slot in step.inputs]
+    if step.name == "embed":
+        return Bound(_embed(types[step.outputs[0]], bits), {}, local=True)
     if all(declared.public for declared in inputs):
         return Bound(_public(step), {}, local=True)
     adapter = _ADAPTERS.get(step.name)
@@ -87,6 +89,13 @@ def _library(name: str) -> Call:
     if function is None:
         raise UnsupportedOperation(f"the function library has no {name}")
     return function
+
+
+def _embed(declared: SlotType, bits: int) -> Call:
+    async def hide(k: Kernel, value: Value) -> Value:
+        return embed(k, value, declared, bits)
+
+    return hide
 
 
 def _public(step: Step) -> Call:

@@ -94,9 +94,9 @@ def gather_map(
     for axis in kept:
         offsets = offsets[..., None] + np.arange(window[axis]) * strides[axis]
     tail = (1,) * len(kept)
-    flat = (start @ strides).reshape(*batch, *tail) + offsets
+    flat = np.reshape(start @ strides, (*batch, *tail)) + offsets
     if mode == "drop":
-        flat = np.where(inside.reshape(*batch, *tail), flat, -1)
+        flat = np.where(np.reshape(inside, (*batch, *tail)), flat, -1)
     batch_axes = [axis for axis in range(flat.ndim) if axis not in offset_dims]
     return np.moveaxis(flat, range(flat.ndim), [*batch_axes, *offset_dims])
 

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MethodType
 from typing import Any, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tacit.compile.build import Compiled, compile_function
+from tacit.compile.front.jax.source import WRITTEN_AT
+from tacit.device.caller import user_line
 from tacit.device.executor import Executor
-from tacit.device.plain import PlainValue, as_array
+from tacit.device.named import Named
+from tacit.device.plain import STATIC, PlainValue, as_array
 from tacit.device.secret import Call, Secret
-from tacit.foundation.errors import ConfigError, InputError, UnsupportedOperation
+from tacit.foundation.errors import ConfigError, InputError, SecrecyError, TacitError
 from tacit.primitive.mpc.protocol import Protocol, protocol_name
 
+CACHED_PROGRAMS = 256
 DTYPES = {"fixed": np.dtype(np.float32), "int": np.dtype(np.int32), "bool": np.dtype(np.bool_)}
 
 
@@ -35,8 +41,8 @@ class MPC:
         self.protocol = protocol
         self.names = tuple(names)
         self.number = executor.new_id()
-        self._shared: dict[int, Secret] = {}
-        self._programs: dict[Any, tuple[Compiled, Any]] = {}
+        self._shared: weakref.WeakKeyDictionary[PlainValue, Secret] = weakref.WeakKeyDictionary()
+        self._programs: OrderedDict[Any, tuple[Compiled, Any]] = OrderedDict()
         self._loaded: set[str] = set()
         fields = {
             "device": self.number,
@@ -57,12 +63,12 @@ class MPC:
     # --- in -----------------------------------------------------------------------------------------------------
 
     def share(self, value: PlainValue) -> Secret:
-        """Share a party's plain value. The same value is shared once.
+        """Share a party's plain value. The same value is shared once, and stays shared as long as its handle lives.
 
         Reveals: nothing. Costs: 1 round, 8 bytes per element from the owner.
         Raises: FixedPointOverflow, DomainError or InputError of the owner before anything moves.
         """
-        known = self._shared.get(value.id)
+        known = self._shared.get(value)
         if known is not None:
             return known
         owner = value.device.party
@@ -73,7 +79,7 @@ class MPC:
         fields = {"device": self.number, "owner": owner, "id": id, "shape": facts["shape"], "kind": facts["kind"]}
         self.executor.command(self.names, "share", fields)
         secret = Secret.held(self, id, tuple(facts["shape"]), DTYPES[facts["kind"]])
-        self._shared[value.id] = secret
+        self._shared[value] = secret
         return secret
 
     def constant(self, data: Any) -> Secret:
@@ -109,9 +115,14 @@ class MPC:
         """
         ids = [self.executor.new_id() for _ in names]
         fields = {"device": self.number, "ids": ids, "names": list(names), "folder": str(folder.resolve())}
-        answers = self.executor.ask(self.names, "restore", fields)
+        try:
+            answers = self.executor.ask(self.names, "restore", fields)
+        except InputError:
+            self.executor.drop_later(ids)  # those parties whose files were good hold values now
+            raise
         models = {party: facts["model"] for party, (facts, _) in answers.items()}
         if len(set(models.values())) != 1:
+            self.executor.drop_later(ids)
             raise InputError(
                 f"the parties' share files belong to different models: {models}. Restore files of one save."
             )
@@ -141,20 +152,27 @@ class MPC:
             supply = iter(values)
             return function(*jax.tree.unflatten(tree, [next(supply) if isinstance(x, Secret) else x for x in flat]))
 
-        result = jax.eval_shape(shaped, *[jax.ShapeDtypeStruct(s.shape, s.dtype) for s in specs])
+        line = user_line()
+        try:
+            result = jax.eval_shape(shaped, *[jax.ShapeDtypeStruct(s.shape, s.dtype) for s in specs])
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise SecrecyError(
+                f"Python asked for the value of a secret in the call at {line}: {str(error).splitlines()[0]} Use jnp.where or "
+                "lax.cond instead of `if`, and jax.numpy instead of NumPy inside the function."
+            ) from None
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            if isinstance(error, TacitError) or not isinstance(function, Named):
+                raise  # a user's own function speaks for itself
+            operands = ", ".join(f"{x!r}" if isinstance(x, Secret) else _brief(x) for x in flat)
+            raise InputError(f"{function}({operands}) at {line}: {str(error).splitlines()[0]}") from None
         outputs, out_tree = jax.tree.flatten(result)
-        call = Call(function, flat, tree, len(outputs))
+        call = Call(function, flat, tree, len(outputs), line)
         results = [Secret.pending(self, call, i, tuple(o.shape), np.dtype(o.dtype)) for i, o in enumerate(outputs)]
         return jax.tree.unflatten(out_tree, results)
 
     def numpy(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """A function of `jax.numpy` by name, for operators and NumPy's dispatch."""
-        function = getattr(jnp, name, None)
-        if function is None:
-            raise UnsupportedOperation(
-                f"numpy.{name} has no counterpart in jax.numpy. Write it with functions of jax.numpy."
-            )
-        return self.apply(_Named(name, tuple(sorted(options.items(), key=lambda item: item[0]))), arguments)
+        return self.apply(Named(name), (tuple(arguments), dict(options)))
 
     def run(self, values: Sequence[Secret], *, timing: bool = False) -> None:
         """Compute pending secrets now, together; they stay shared.
@@ -199,6 +217,7 @@ class MPC:
         )
         found = self._programs.get(full_key)
         if found is not None:
+            self._programs.move_to_end(full_key)
             return found[0], leaves
 
         def composite(*inputs: Any) -> list[Any]:
@@ -214,15 +233,19 @@ class MPC:
 
             for call in calls:
                 arguments = jax.tree.unflatten(call.tree, [value(argument) for argument in call.arguments])
-                results[id(call)] = jax.tree.leaves(call.function(*arguments))
+                if isinstance(call.function, Named):
+                    with jax.named_scope(WRITTEN_AT + call.line):
+                        results[id(call)] = jax.tree.leaves(call.function(*arguments))
+                else:
+                    results[id(call)] = jax.tree.leaves(call.function(*arguments))
             return [value(secret) for secret in todo]
 
         specs = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
         compiled = compile_function(composite, specs)
-        self._programs[full_key] = (
-            compiled,
-            [call.function for call in calls],
-        )  # keeps ids in the key from being reused
+        # What the key knows by its identity lives as long as the key, so that no other object gets the same number.
+        self._programs[full_key] = (compiled, [_kept(call) for call in calls])
+        if len(self._programs) > CACHED_PROGRAMS:
+            self._programs.popitem(last=False)
         return compiled, leaves
 
     def _argument(self, leaf: Any) -> Any:
@@ -232,7 +255,9 @@ class MPC:
             return leaf
         if isinstance(leaf, PlainValue):
             return self.share(leaf)
-        return as_array(leaf) if not np.isscalar(leaf) else leaf
+        if isinstance(leaf, STATIC) or not _is_data(leaf):
+            return leaf
+        return _public(leaf)
 
 
 def _is_device_value(leaf: Any) -> bool:
@@ -270,11 +295,6 @@ def _describe(
 
 def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[Any, ...]:
     """What makes a call the same: the function, and for each argument its place or its public value."""
-    function = (
-        call.function
-        if isinstance(call.function, _Named)
-        else (getattr(call.function, "__hash__", None) and call.function)
-    )
     arguments: list[Any] = []
     for argument in call.arguments:
         if isinstance(argument, Secret):
@@ -285,22 +305,49 @@ def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[
         elif isinstance(argument, np.ndarray):
             arguments.append((argument.dtype.str, argument.shape, hashlib.sha256(argument.tobytes()).digest()))
         else:
-            arguments.append((type(argument).__name__, argument))
-    return (function, call.tree, tuple(arguments))
+            arguments.append(_identity(argument))
+    return (_identity(call.function), call.tree, tuple(arguments))
 
 
-class _Named:
-    """A function of `jax.numpy` with options: equal names are equal functions, so programs are cached."""
+def _identity(thing: Any) -> Any:
+    """What makes a function or a public argument the same: its value where it has one, else the object itself."""
+    if isinstance(thing, Named):
+        return thing
+    if thing is None or isinstance(thing, STATIC):
+        return (type(thing), repr(thing))
+    if isinstance(thing, MethodType):
+        return ("method", id(thing.__self__), id(thing.__func__))
+    return ("object", id(thing))
 
-    def __init__(self, name: str, options: tuple[tuple[str, Any], ...]) -> None:
-        self.name = name
-        self.options = options
 
-    def __call__(self, *arguments: Any) -> Any:
-        return getattr(jnp, self.name)(*arguments, **dict(self.options))
+def _kept(call: Call) -> list[Any]:
+    """What a call's key knows by identity only."""
+    return [
+        call.function,
+        *[x for x in call.arguments if not isinstance(x, (Secret, np.ndarray)) and not isinstance(x, STATIC)],
+    ]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Named) and (self.name, repr(self.options)) == (other.name, repr(other.options))
 
-    def __hash__(self) -> int:
-        return hash((self.name, repr(self.options)))
+def _is_data(leaf: Any) -> bool:
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return False
+    return hasattr(leaf, "__array__") or hasattr(leaf, "to_numpy") or hasattr(leaf, "to_pandas")
+
+
+def _public(leaf: Any) -> np.ndarray:
+    """A public array as it is now, in its own dtype. Raises InputError for what a program's 32-bit integers cannot hold."""
+    array = np.asarray(leaf) if isinstance(leaf, (np.ndarray, np.generic, jax.Array)) else as_array(leaf)
+    if array.dtype.kind not in "biuf" or isinstance(leaf, np.ma.MaskedArray):
+        array = as_array(leaf)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
+        reached = max(int(array.max()), -int(array.min()))
+        if reached > np.iinfo(np.int32).max:
+            raise InputError(
+                f"a public integer array reaches {reached}; integers in a program have 32 bits. "
+                "Use real numbers, or share the array from a party."
+            )
+    return array.copy() if array.flags.writeable else array
+
+
+def _brief(public: Any) -> str:
+    return f"{public.dtype}{list(public.shape)}" if isinstance(public, np.ndarray) else repr(public)[:40]

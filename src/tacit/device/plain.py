@@ -59,7 +59,10 @@ class Plain:
         return answers[self.party][1][0]
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A JAX function to run at this party on its plain values (and public arrays): exported, never pickled."""
+        """A JAX function to run at this party on its plain values: exported, never pickled.
+
+        Public arrays among the arguments are brought to the party; Python numbers and texts are part of the function.
+        """
 
         def call(*arguments: Any) -> Any:
             return self._call(function, arguments)
@@ -71,7 +74,8 @@ class Plain:
         from jax import export
 
         leaves, tree = jax.tree.flatten(arguments, is_leaf=lambda leaf: isinstance(leaf, PlainValue))
-        values = [leaf if isinstance(leaf, PlainValue) else self.put(leaf) for leaf in leaves]
+        leaves = [leaf if isinstance(leaf, (PlainValue, *STATIC)) else self.put(leaf) for leaf in leaves]
+        values = [leaf for leaf in leaves if isinstance(leaf, PlainValue)]
         for value in values:
             if value.device.party != self.party:
                 raise InputError(
@@ -80,8 +84,10 @@ class Plain:
         specs = [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in values]
         shaped: dict[str, Any] = {}
 
-        def flat(*flat_leaves: Any) -> list[Any]:
-            results, shaped["tree"] = jax.tree.flatten(function(*jax.tree.unflatten(tree, flat_leaves)))
+        def flat(*flat_values: Any) -> list[Any]:
+            supply = iter(flat_values)
+            filled = [next(supply) if isinstance(leaf, PlainValue) else leaf for leaf in leaves]
+            results, shaped["tree"] = jax.tree.flatten(function(*jax.tree.unflatten(tree, filled)))
             return results
 
         with jax.enable_x64(True):
@@ -111,19 +117,39 @@ class Plain:
 
 
 def as_array(data: Any) -> np.ndarray:
-    """A numeric NumPy array from what users have.
+    """A numeric NumPy array (float64, int64 or bool, C-contiguous) from what users have.
 
-    Raises: InputError for dtypes that have no number.
+    Takes NumPy and JAX arrays, pandas and Arrow columns and tables, numbers, nested lists.
+    Raises: InputError for text, dates, complex or ragged data, masked or missing entries that have no number, and integers
+    beyond 64 bits signed. NaN passes: whoever needs a finite number refuses it there.
     """
+    array = _numpy(data)
+    kind = array.dtype.kind
+    if kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float64):  # bfloat16 and its kin
+        kind = "f"
+    if kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise InputError(f"an unsigned integer of the array reaches {array.max()}, beyond 63 bits. Scale or split it.")
+    if kind not in _KINDS:
+        raise InputError(
+            f"an array of dtype {array.dtype} has no numeric meaning. Encode text, dates and objects as numbers first, "
+            "and fill or drop missing entries."
+        )
+    return np.ascontiguousarray(array, dtype=_KINDS[kind]).reshape(array.shape)
+
+
+def _numpy(data: Any) -> np.ndarray:
+    if isinstance(data, np.ma.MaskedArray) and (masked := int(np.sum(np.ma.getmaskarray(data)))):
+        raise InputError(f"{masked} entries of the array are masked. Fill or drop them first.")
     if hasattr(data, "to_pandas") and not hasattr(data, "to_numpy"):  # a pyarrow Table
         data = data.to_pandas()
-    array = np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
-    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
-        kind = np.bool_ if array.dtype == np.bool_ else np.int64
-    elif np.issubdtype(array.dtype, np.floating):
-        kind = np.float64
-    else:
-        raise InputError(
-            f"an array of dtype {array.dtype} has no numeric meaning. Encode text, dates and objects as numbers first."
-        )
-    return np.asarray(array, dtype=kind, order="C")  # not ascontiguousarray, which makes a vector of a number
+    if hasattr(data, "combine_chunks") or type(data).__module__.startswith("pyarrow"):
+        return np.asarray(data.to_numpy(zero_copy_only=False))
+    try:
+        return np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"this {type(data).__name__} is no array of numbers: {error}") from None
+
+
+STATIC = (bool, int, float, complex, str, bytes, np.dtype, type)
+"""Arguments that are part of a function, such as an axis or a mode, and no data."""
+_KINDS = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}

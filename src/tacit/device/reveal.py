@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 
+from tacit.device.caller import user_line
 from tacit.device.secret import Secret
 from tacit.foundation.errors import ConfigError, InputError
-
-PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 def reveal(value: Any, to: str | Sequence[str], because: str) -> Any:
@@ -24,8 +21,8 @@ def reveal(value: Any, to: str | Sequence[str], because: str) -> Any:
     Reveals: the values, to `to`. Costs: 1 round, 8 bytes per element (1 bit for truth values) to each receiver.
     Raises: ConfigError for a party that is not part of the device; InputError for an empty reason.
     """
-    receivers = [to] if isinstance(to, str) else list(to)
-    if not because.strip():
+    receivers = [to] if isinstance(to, str) else list(dict.fromkeys(to))
+    if not isinstance(because, str) or not because.strip():
         raise InputError("a reveal needs a reason: because='...' says in the ledger why the value may be seen")
     if not receivers:
         raise InputError("a reveal needs at least one receiver in `to`")
@@ -48,16 +45,8 @@ def reveal(value: Any, to: str | Sequence[str], because: str) -> Any:
         "ids": [secret.id for secret in secrets],
         "to": receivers,
         "because": because,
-        "line": _caller(),
+        "line": user_line(),
     }
     answers = device.executor.ask(device.names, "reveal", fields)
     opened = iter(answers[receivers[0]][1])
     return jax.tree.unflatten(tree, [next(opened) if isinstance(leaf, Secret) else leaf for leaf in leaves])
-
-
-def _caller() -> str:
-    """The user's line: the innermost frame outside of this package."""
-    for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(PACKAGE):
-            return f"{Path(frame.filename).name}:{frame.lineno}"
-    return ""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tacit.foundation.errors import PeerDied, PeerStalled, SessionError
+from tacit.foundation.errors import InputError, PeerDied, PeerStalled, SessionError
 
 LENGTH = struct.Struct("<I")
 MAX_HEAD = 1 << 26
@@ -36,14 +36,13 @@ class ControlLine:
         sock.settimeout(patience)
 
     def send(self, kind: str, fields: Mapping[str, Any] | None = None, blobs: Sequence[np.ndarray] = ()) -> None:
-        """Send one message. Raises PeerDied when the other end is gone, PeerStalled when it takes nothing."""
-        arrays = [np.ascontiguousarray(blob) for blob in blobs]
-        described = [[array.dtype.str, list(np.shape(blob))] for array, blob in zip(arrays, blobs, strict=True)]
-        head = json.dumps({"kind": kind, "fields": fields or {}, "blobs": described}).encode()
-        self._all(memoryview(LENGTH.pack(len(head)) + head))
-        for array in arrays:
-            if array.size:
-                self._all(array.reshape(-1).view(np.uint8).data)
+        """Send one message; see `pack` and `write`."""
+        self.write(pack(kind, fields or {}, blobs))
+
+    def write(self, message: Sequence[memoryview]) -> None:
+        """Send a packed message. Raises PeerDied when the other end is gone, PeerStalled when it takes nothing."""
+        for view in message:
+            self._all(view)
 
     def receive(self) -> tuple[str, dict[str, Any], list[np.ndarray]]:
         """The next message. Raises PeerDied at the end of the line, SessionError for what is no message."""
@@ -108,3 +107,20 @@ class ControlLine:
     def close(self) -> None:
         """Close this end."""
         self.sock.close()
+
+
+def pack(kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()) -> list[memoryview]:
+    """Make a message, before anything of it is sent. Raises InputError for fields or arrays that cannot travel."""
+    arrays = [np.ascontiguousarray(blob) for blob in blobs]
+    described = [[array.dtype.str, list(np.shape(blob))] for array, blob in zip(arrays, blobs, strict=True)]
+    for dtype, shape in described:
+        if dtype not in DTYPES:
+            raise InputError(
+                f"an array of type {dtype} and shape {shape} cannot be sent to a party; convert it to numbers"
+            )
+    try:
+        head = json.dumps({"kind": kind, "fields": fields, "blobs": described}).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the parameters of {kind!r} cannot be sent: {error}") from None
+    views = [array.reshape(-1).view(np.uint8).data for array in arrays if array.size]
+    return [memoryview(LENGTH.pack(len(head)) + head), *views]

@@ -7,19 +7,17 @@ their data in, and sees what is revealed to them.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import select
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -30,14 +28,19 @@ from tacit.device.executor import Answer
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
 from tacit.device.secret import Secret
-from tacit.foundation import errors
-from tacit.foundation.errors import ConfigError, PeerDied, SessionError, TacitError
+from tacit.foundation.errors import ConfigError, PeerDied, PeerStalled, SessionError, TacitError
 from tacit.primitive.mpc.protocol import Assisted, Protocol
 from tacit.resource.identity import LocalAuthority
-from tacit.schedule.control import ControlLine
+from tacit.schedule.control import pack
+from tacit.schedule.failure import Failure, rebuild, root_cause
+from tacit.schedule.process import PartyProcess
 from tacit.schedule.report import SessionProfile, collect
 
 GRACE_SECONDS = 2.0
+"""How long parties may take to end in good order."""
+AFTERMATH_SECONDS = 5.0
+"""How long the other parties may take to tell what they saw of a failure."""
+GLANCE_SECONDS = 0.5
 PROCEDURES = ("tacit.schedule.offline", "tacit.algorithm.table.procedures")
 """Modules that install the procedures every party knows; named, because they lie in a layer above this one."""
 
@@ -46,7 +49,11 @@ PROCEDURES = ("tacit.schedule.offline", "tacit.algorithm.table.procedures")
 class Session:
     """Parties that can be computed with. Use it as a context manager; leaving it ends every process.
 
-    Make one with `Session.local`.
+    Make one with `Session.local`. Threads may share a session: commands run one after the other.
+
+    Errors: an input that cannot be used (InputError, CompileError, SecrecyError) is refused before anything moves, and the
+    session goes on. An error in a protocol, a party that dies or stalls, and an interrupt (Ctrl-C) end it: no partial result
+    is revealed, every process is gone when the error arrives, and every later call is a SessionError that says why.
     """
 
     def __init__(
@@ -69,22 +76,20 @@ class Session:
         self.id = secrets.token_hex(8)
         self.plain_tcp = plain_tcp
         self.procedures = tuple(procedures)
+        self._deadline = deadline
         self._next = 1
-        self._dropped: list[int] = []
+        self._dropped: deque[int] = deque()
         self._lock = threading.RLock()
-        self._closed = False
-        self._lines: dict[str, ControlLine] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._over = ""  # why, once it is
+        self._ending = threading.Lock()
+        self._processes: dict[str, PartyProcess] = {}
         self._devices: list[MPC] = []
         self._plain = {name: Plain(self, name) for name in names}
         self._cleanup = ExitStack()
         self.state = (state or _state_folder()) / self.id
         self.state.mkdir(parents=True, mode=0o700)
-        try:
-            self._start(deadline, start_timeout)
-        except BaseException:
-            self.close()
-            raise
+        with self._talking():
+            self._start(start_timeout)
 
     @classmethod
     def local(
@@ -159,7 +164,13 @@ class Session:
         """
         ids = {party: [self.new_id() for _ in range(count)] for party in inputs}
         requests = {
-            party: {"name": name, "inputs": [v.id for v in values], "outputs": ids[party], "params": dict(params)}
+            party: {
+                "name": name,
+                "inputs": [value.id for value in values],
+                "outputs": ids[party],
+                "params": dict(params),
+                "alone": len(inputs) == 1,
+            }
             for party, values in inputs.items()
         }
         answers = self._ask_each("procedure", requests, blobs)
@@ -191,158 +202,186 @@ class Session:
 
     def drop_later(self, ids: Sequence[int]) -> None:
         """Forget values, before the next command."""
-        if not self._closed:
+        if not self._over:
             self._dropped.extend(ids)
 
     def command(
         self, parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()
     ) -> None:
         """Send a command that has no answer."""
-        with self._lock:
-            self._alive()
+        message = pack(kind, fields, blobs)
+        with self._talking():
             self._drop()
             for party in parties:
-                self._send(party, kind, fields, blobs)
+                self._send(party, message)
 
     def ask(
         self, parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()
     ) -> dict[str, Answer]:
-        """Send a command and wait for every answer."""
+        """Send a command and wait for every answer.
+
+        Raises: what a party reports. An error that its party could handle alone leaves the session as it was.
+        """
         return self._ask_each(kind, dict.fromkeys(parties, fields), blobs)
 
     def _ask_each(
         self, kind: str, requests: Mapping[str, Mapping[str, Any]], blobs: Sequence[np.ndarray] = ()
     ) -> dict[str, Answer]:
-        with self._lock:
-            self._alive()
+        messages = {party: pack(kind, fields, blobs) for party, fields in requests.items()}
+        with self._talking():
             self._drop()
-            for party, fields in requests.items():
-                self._send(party, kind, fields, blobs)
-            return self._answers(list(requests))
+            for party, message in messages.items():
+                self._send(party, message)
+            answers, failures = self._answers(list(requests))
+            if any(failure.fatal for failure in failures.values()):
+                raise root_cause(failures)
+        if failures:
+            raise root_cause(failures)
+        return answers
 
-    def _send(self, party: str, kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray]) -> None:
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Hold the lines. Whatever goes wrong meanwhile ends the session: answers would no longer fit their questions."""
+        with self._lock:
+            if self._over:
+                raise SessionError(f"this session is over: {self._over}. Start a new one.")
+            try:
+                yield
+            except BaseException as error:
+                if self._over:  # another thread closed the session
+                    raise SessionError(f"this session ended during the call: {self._over}. Start a new one.") from None
+                what = f"{type(error).__name__}: {error}" if isinstance(error, TacitError) else type(error).__name__
+                self._end(f"it ended with {what}", polite=False)
+                raise
+
+    def _send(self, party: str, message: Sequence[memoryview]) -> None:
+        line = self._processes[party].line
         try:
-            self._lines[party].send(kind, fields, blobs)
-        except PeerDied:
-            self._answers([party])  # reads the error that the party left behind
-            raise
+            line.write(message)
+        except (PeerDied, PeerStalled) as error:
+            failure = self._receive(party) if isinstance(error, PeerDied) else error
+            raise (failure.error if isinstance(failure, Failure) else error) from None
 
     def _drop(self) -> None:
-        if self._dropped:
-            ids, self._dropped = self._dropped, []
+        ids = []
+        while self._dropped:
+            ids.append(self._dropped.popleft())
+        if ids:
+            message = pack("drop", {"ids": ids})
             for party in self.parties:
-                self._send(party, "drop", {"ids": ids}, [])
+                self._send(party, message)
 
-    def _answers(self, parties: list[str]) -> dict[str, Answer]:
-        """One answer of every party, or the error that explains best why there is none."""
-        waiting = {self._lines[party].sock: party for party in parties}
+    def _answers(
+        self, parties: Sequence[str], limit: float | None = None
+    ) -> tuple[dict[str, Answer], dict[str, Failure]]:
+        """One answer of every party, or why there is none. After a fatal failure the others have a moment to tell."""
+        waiting = {self._processes[party].line.sock.fileno(): party for party in parties}
+        poll = select.poll()
+        for descriptor in waiting:
+            poll.register(descriptor, select.POLLIN)
         answers: dict[str, Answer] = {}
-        failures: dict[str, TacitError] = {}
-        limit: float | None = None
+        failures: dict[str, Failure] = {}
+        stopped_since: dict[str, float] = {}
         while waiting:
-            timeout = None if limit is None else max(0.0, limit - time.monotonic())
-            readable, _, _ = select.select(list(waiting), [], [], timeout)
-            if not readable:
+            for descriptor, _ in poll.poll(GLANCE_SECONDS * 1000):
+                poll.unregister(descriptor)
+                party = waiting.pop(descriptor)
+                answer = self._receive(party)
+                if isinstance(answer, Failure):
+                    failures[party] = answer
+                else:
+                    answers[party] = answer
+            now = time.monotonic()
+            over = any(failure.fatal for failure in failures.values())
+            if over and limit is None:
+                limit = now + AFTERMATH_SECONDS
+            for descriptor, party in list(waiting.items()):
+                if not self._processes[party].stopped:
+                    stopped_since.pop(party, None)
+                    continue
+                seconds = now - stopped_since.setdefault(party, now)
+                if over or seconds >= self._deadline:
+                    stalled = PeerStalled(f"the process of {party} is stopped", peer=party)
+                    failures[party] = Failure(stalled, gone=True)
+                    del waiting[descriptor]
+            if limit is not None and now > limit:
                 break
-            for sock in readable:
-                party = waiting.pop(sock)
-                try:
-                    kind, fields, blobs = self._lines[party].receive()
-                except PeerDied:
-                    failures[party] = PeerDied(f"the process of {party} ended{self._exit_reason(party)}")
-                    kind = ""
-                if kind == "error":
-                    failures[party] = _rebuild(fields)
-                elif kind:
-                    answers[party] = (fields, blobs)
-            if failures and limit is None:
-                limit = time.monotonic() + 10.0  # the others notice by their channels; do not wait for ever
-        if failures:
-            self.close()
-            raise _root_cause(failures)
-        return {party: answers[party] for party in parties}
+        for party in waiting.values():
+            failures[party] = Failure(PeerStalled(f"the process of {party} did not answer", peer=party), gone=True)
+        return {party: answers[party] for party in parties if party in answers}, failures
 
-    def _exit_reason(self, party: str) -> str:
+    def _receive(self, party: str) -> Answer | Failure:
+        process = self._processes[party]
         try:
-            status = self._processes[party].wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            return ""
-        return f" (signal {-status})" if status < 0 else f" (exit status {status})"
-
-    def _alive(self) -> None:
-        if self._closed:
-            raise SessionError("this session is over; start a new one")
+            kind, fields, blobs = process.line.receive()
+        except PeerDied:
+            reason = f"the process of {party} ended{process.exit_reason()}"
+            return Failure(PeerDied(reason, peer=party), gone=True)
+        except TacitError as error:
+            return Failure(error)
+        return rebuild(fields) if kind == "error" else (fields, blobs)
 
     # --- processes ----------------------------------------------------------------------------------------------
 
-    def _start(self, deadline: float, timeout: float) -> None:
+    def _start(self, timeout: float) -> None:
         folder = Path(tempfile.mkdtemp(prefix="tacit-"))
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         if not self.plain_tcp:
             LocalAuthority.create(folder, self.parties)
-        listeners = {name: socket.create_server(("127.0.0.1", 0), backlog=len(self.parties)) for name in self.parties}
-        addresses = {name: listener.getsockname()[:2] for name, listener in listeners.items()}
-        for name in self.parties:
-            ours, theirs = socket.socketpair()
+        with ExitStack() as inherited:
+            listeners = {
+                name: inherited.enter_context(socket.create_server(("127.0.0.1", 0), backlog=len(self.parties)))
+                for name in self.parties
+            }
             config = {
-                "name": name,
-                "addresses": addresses,
+                "addresses": {name: listener.getsockname()[:2] for name, listener in listeners.items()},
                 "folder": str(folder),
                 "session": self.id,
-                "deadline": deadline,
+                "deadline": self._deadline,
                 "connect_timeout": timeout,
                 "danger_plain_tcp": self.plain_tcp,
-                "ledger": str(self.ledger(name)),
                 "procedures": self.procedures,
             }
-            path = folder / f"{name}.json"
-            path.write_text(json.dumps(config), encoding="utf-8")
-            with (self.state / f"{name}.log").open("wb") as log:
-                self._processes[name] = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                    [
-                        *(sys.executable, "-m", "tacit.schedule.worker"),
-                        *(
-                            "--control",
-                            str(theirs.fileno()),
-                            "--listen",
-                            str(listeners[name].fileno()),
-                            "--config",
-                            str(path),
-                        ),
-                    ],
-                    pass_fds=[theirs.fileno(), listeners[name].fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            for name, listener in listeners.items():
+                own = {**config, "ledger": str(self.ledger(name))}
+                log = self.state / f"{name}.log"
+                self._processes[name] = PartyProcess.start(
+                    name, own, folder, log, listener, self._deadline + AFTERMATH_SECONDS
                 )
-            theirs.close()
-            listeners[name].close()
-            self._lines[name] = ControlLine(ours, name)
-        self._answers(list(self.parties))
+        _, failures = self._answers(self.parties, limit=time.monotonic() + timeout + AFTERMATH_SECONDS)
+        if failures:
+            raise root_cause(failures)
+        self._cleanup.close()  # every party has read its key; the files go now
         threads = max(1, (os.cpu_count() or 1) // len(self.parties))
         self.command(self.parties, "threads", {"count": threads})
 
     def close(self) -> None:
-        """End every party's process. Idempotent; called on leaving the context."""
-        if self._closed:
-            return
-        self._closed = True
-        for line in self._lines.values():
-            try:
-                line.send("stop")
-            except TacitError:
-                continue
-            finally:
-                line.close()
-        limit = time.monotonic() + GRACE_SECONDS
-        for process in self._processes.values():
-            try:
-                process.wait(timeout=max(0.0, limit - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        """End every party's process. Idempotent; called on leaving the context; ends what another thread is waiting for."""
+        self._end("it was closed", polite=True)
+
+    def _end(self, why: str, *, polite: bool) -> None:
+        with self._ending:
+            if self._over:
+                return
+            self._over = why
+        idle = self._lock.acquire(blocking=False)
+        try:
+            if idle:
+                for process in self._processes.values():
+                    if polite:
+                        process.ask_to_stop()
+                    process.line.close()
+                limit = time.monotonic() + GRACE_SECONDS
+                for process in self._processes.values():
+                    process.wait(max(0.0, limit - time.monotonic()))
+        finally:
+            for process in self._processes.values():
                 process.kill()
-                process.wait()
-        self._cleanup.close()
+            self._cleanup.close()
+            if idle or self._lock.acquire(timeout=GRACE_SECONDS):  # whoever waited has seen the ends of its lines
+                for process in self._processes.values():
+                    process.line.close()
+                self._lock.release()
 
     def __enter__(self) -> Session:
         return self
@@ -353,32 +392,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        state = "over" if self._closed else "plain TCP" if self.plain_tcp else "TLS"
+        state = "over" if self._over else "plain TCP" if self.plain_tcp else "TLS"
         return f"Session({', '.join(self.parties)}; {state})"
-
-
-def _rebuild(fields: Mapping[str, Any]) -> TacitError:
-    """The error a party reported, by the name of its class; only our own classes are made."""
-    kind = getattr(errors, str(fields.get("type")), SessionError)
-    if not (isinstance(kind, type) and issubclass(kind, TacitError)):
-        kind = SessionError
-    error: TacitError = kind.__new__(kind)
-    Exception.__init__(error, str(fields.get("message")))
-    return error
-
-
-def _root_cause(failures: Mapping[str, TacitError]) -> TacitError:
-    """The failure that explains the others: a party that only saw its peer go is the last to ask."""
-    secondary = (errors.PeerAborted, errors.PeerStalled, errors.PeerDied)
-    ranked = sorted(failures.values(), key=lambda error: isinstance(error, secondary))
-    dead = [
-        error for error in failures.values() if isinstance(error, PeerDied) and str(error).startswith("the process of")
-    ]
-    first = ranked[0] if not isinstance(ranked[0], secondary) else (dead or ranked)[0]
-    others = [error for error in failures.values() if error is not first]
-    for error in others:
-        first.add_note(f"and: {error}")
-    return first
 
 
 def _state_folder() -> Path:

@@ -9,7 +9,7 @@ from tacit.compile.passes.contract import contract
 from tacit.compile.passes.cse import share
 from tacit.compile.passes.dead import drop_dead
 from tacit.compile.passes.defer import defer_truncation
-from tacit.compile.passes.factor import factor
+from tacit.compile.passes.factor import factor, settle
 from tacit.compile.passes.hoist import hoist
 from tacit.compile.passes.pool import commute_pooling
 from tacit.compile.passes.recognise import recognise
@@ -29,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     hoist,
     commute_pooling,
     simplify,
+    settle,
     share,
     drop_dead,
     defer_truncation,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from tacit.compile.passes.edit import Editor
 from tacit.compile.program import Program, Step
+
+MAX_TERMS = 1024
+"""Squares that are summed before their truncation in place of a mean of truncated ones: |sum| < 2**(62 - 2 bits)."""
 
 
 def contract(program: Program) -> Program:
@@ -14,7 +18,7 @@ def contract(program: Program) -> Program:
     uses = program.uses()
     for original in program.steps:
         step = edit.current(original)
-        if step.name == "sum" and _sum_of_products(edit, step, uses):
+        if step.name in {"sum", "mean"} and _sum_of_products(edit, step, uses):
             continue
         if step.name == "dot_general" and _absorb_transposes(edit, step):
             continue
@@ -34,9 +38,14 @@ def _sum_of_products(edit: Editor, step: Step, uses: list[int]) -> bool:
         return False
     if not {left.kind, right.kind} <= {"fixed", "int"}:
         return False
+    terms = prod(shape[a] for a in axes)
+    if step.name == "mean" and terms > MAX_TERMS:
+        return False
     kept = tuple(a for a in range(len(shape)) if a not in axes)
     out = edit.slots[step.outputs[0]]
     product = edit.emit("dot_general", [x, y], out, step.line, contract=(axes, axes), batch=(kept, kept))
+    if step.name == "mean":
+        product = edit.emit("mul", [product, edit.constant(1.0 / terms, "fixed", out.dtype)], out, step.line)
     edit.replace(step.outputs[0], product)
     return True
 

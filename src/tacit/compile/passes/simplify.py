@@ -216,6 +216,23 @@ def _relu(edit: Editor, step: Step, positive: set[int]) -> bool:
     return _abs(edit, step, positive)
 
 
+def _select(edit: Editor, step: Step, _: set[int]) -> bool:
+    """A branch that is one public value everywhere is that value."""
+    out = edit.slots[step.outputs[0]]
+    condition, *branches = step.inputs
+    if edit.slots[condition].shape != out.shape:
+        return False
+    inputs = [condition]
+    for slot in branches:
+        value = edit.scalar(slot)
+        small = value is None or edit.slots[slot].shape == ()
+        inputs.append(slot if small or value is None else edit.constant(value, edit.slots[slot].kind, edit.slots[slot].dtype))
+    if tuple(inputs) == step.inputs:
+        return False
+    edit.replace(step.outputs[0], edit.emit("select", inputs, out, step.line))
+    return True
+
+
 def _convert(edit: Editor, step: Step, _: set[int]) -> bool:
     """bool -> int -> fixed is bool -> fixed."""
     before = edit.producer.get(step.inputs[0])
@@ -262,5 +279,6 @@ _RULES: Mapping[str, Callable[[Editor, Step, set[int]], bool]] = {
     "relu": _relu,
     "maximum": _relu,
     "convert": _convert,
+    "select": _select,
     "sum": _sum,
 }

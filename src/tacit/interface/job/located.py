@@ -27,8 +27,8 @@ def load_config(path: Path, model: type[Model]) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read {path}: {reason}") from None
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         data = {} if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:

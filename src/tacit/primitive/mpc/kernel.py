@@ -144,6 +144,13 @@ class AbstractKernel(ABC, Generic[A, B]):
         """
 
     @abstractmethod
+    async def prepare(self, x: A) -> None:
+        """Make x ready for several uses: opened under its mask, where the protocol works that way and it is not yet.
+
+        What follows then saves that opening, also for linear maps of x that are of other shapes.
+        """
+
+    @abstractmethod
     async def truncate(self, x: A, bits: int) -> A:
         """x / 2**bits with error in {0, +1} ulp (exact floor when the protocol was made with exact truncation)."""
 

@@ -11,6 +11,10 @@ from tacit.compile.front.jax.builder import Builder, Operand, Ref, kind_of
 from tacit.compile.front.jax.lower import lowers, refusal
 
 
+MAX_POWER = 64
+"""Public integer exponents up to this become products."""
+
+
 @lowers("add", "add_any")
 def add(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
     """x + y."""
@@ -61,6 +65,17 @@ def integer_pow(b: Builder, eqn: Any, x: Operand) -> Operand:
     return power_by_squaring(b, x, eqn.params["y"])
 
 
+def _powers(b: Builder, x: Operand, exponents: Any) -> Operand:
+    """x to public integer powers that differ: each power once, then a public choice."""
+    shape = np.broadcast_shapes(x.shape, exponents.shape)
+    x, exponents = ops.broadcast_to(b, x, shape), np.broadcast_to(exponents, shape)
+    result: Operand | None = None
+    for exponent in np.unique(exponents):
+        power = power_by_squaring(b, x, int(exponent))
+        result = power if result is None else ops.select(b, exponents == exponent, power, result)
+    return np.ones(shape) if result is None else result
+
+
 def power_by_squaring(b: Builder, x: Operand, n: int) -> Operand:
     """x**n for a public integer n."""
     if n == 0:
@@ -83,13 +98,15 @@ def pow_(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
     """x**y: by squaring for a public integer exponent, else exp(y log x) for positive x."""
     if ops.known(y) and y.size and np.all(y == y.flat[0]):  # type: ignore[union-attr]
         exponent = float(y.flat[0])  # type: ignore[union-attr]
-        if exponent.is_integer() and abs(exponent) <= 64:
+        if exponent.is_integer() and abs(exponent) <= MAX_POWER:
             shape = np.broadcast_shapes(x.shape, y.shape)
             return ops.broadcast_to(b, power_by_squaring(b, x, int(exponent)), shape)
         if exponent == 0.5:
             return ops.broadcast_to(b, ops.unary(b, "sqrt", x), np.broadcast_shapes(x.shape, y.shape))
         if exponent == -0.5:
             return ops.broadcast_to(b, ops.unary(b, "rsqrt", x), np.broadcast_shapes(x.shape, y.shape))
+    if ops.known(y) and np.all(y == np.rint(y)) and np.all(np.abs(y) <= MAX_POWER):  # type: ignore[arg-type,operator]
+        return _powers(b, x, np.asarray(y))
     if ops.kind(x) == "int":
         raise refusal(b, "an integer power of secret exponent", "Convert the base to float, or use a public exponent.")
     if ops.kind(y) == "int":

@@ -96,6 +96,15 @@ class Builder:
             return public.evaluate(name, [canonical(operand) for operand in operands], params)  # type: ignore[arg-type]
         return self.emit_many(name, operands, [(shape, kind, dtype)], **params)[0]
 
+    def hide(self, operand: Operand, kind: Kind, dtype: str) -> Ref:
+        """A public operand as a secret one, for functions that take nothing else."""
+        ref = self.ref(operand)
+        if not ref.type.public:
+            return ref
+        hidden = self._slot(SlotType(ref.shape, kind, dtype))
+        self.steps.append(Step("embed", (ref.slot,), (hidden.slot,), {}, self.line))
+        return hidden
+
     def emit_many(
         self,
         name: str,

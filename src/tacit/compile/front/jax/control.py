@@ -34,14 +34,10 @@ MAX_TRIPS = 1_000_000
 def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
     """The body, inlined, unless the library computes the whole."""
     named = NAMED.get(eqn.params.get("name", ""))
-    if (
-        named is not None
-        and any(ops.is_secret(x) for x in operands)
-        and _fits(named[1], operands)
-        and _is_library(eqn, named[0])
-    ):
-        aval = eqn.outvars[0].aval
-        return [b.emit(named[1], operands, aval.shape, kind_of(aval.dtype), str(aval.dtype))]
+    if named is not None and any(ops.is_secret(x) for x in operands):
+        function, write = named
+        if _fits(eqn.params["name"], operands) and _is_library(eqn, function):
+            return [write(b, *operands)]
     body = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if not hasattr(body, "consts"):
         body = jex.ClosedJaxpr(body, ())
@@ -49,21 +45,52 @@ def call(b: Builder, eqn: Any, *operands: Operand) -> list[Operand]:
     return lower_closed(b, body, operands, line=line)
 
 
-NAMED: dict[str, tuple[Callable[..., Any], str]] = {
-    "remainder": (jnp.remainder, "mod"),
-    "floor_divide": (jnp.floor_divide, "floor_divide"),
-    "hypot": (jnp.hypot, "hypot"),
-    "log10": (jnp.log10, "log10"),
-    "log2": (jnp.log2, "log2"),
+def _step(name: str) -> Callable[..., Operand]:
+    """One step of the library on the operands, of the first one's kind."""
+
+    def write(b: Builder, *operands: Operand) -> Operand:
+        shape = np.broadcast_shapes(*(x.shape for x in operands))
+        return b.emit(name, operands, shape, ops.kind(operands[0]), ops.dtype(operands[0]))
+
+    return write
+
+
+def _signbit(b: Builder, x: Operand) -> Operand:
+    """Whether x < 0: fixed point has no negative zero."""
+    return ops.compare(b, "lt", x, np.asarray(0.0))
+
+
+def _copysign(b: Builder, x: Operand, y: Operand) -> Operand:
+    """|x| with the sign of y."""
+    size = ops.unary(b, "abs", x)
+    return ops.select(b, _signbit(b, y), ops.neg(b, size), size)
+
+
+def _ldexp(b: Builder, x: Operand, n: Operand) -> Operand:
+    """x * 2**n."""
+    return ops.mul(b, x, ops.unary(b, "exp2", ops.convert(b, n, "fixed", ops.dtype(x))))
+
+
+NAMED: dict[str, tuple[Callable[..., Any], Callable[..., Operand]]] = {
+    "remainder": (jnp.remainder, _step("mod")),
+    "floor_divide": (jnp.floor_divide, _step("floor_divide")),
+    "hypot": (jnp.hypot, _step("hypot")),
+    "log10": (jnp.log10, _step("log10")),
+    "log2": (jnp.log2, _step("log2")),
+    "signbit": (jnp.signbit, _signbit),
+    "copysign": (jnp.copysign, _copysign),
+    "ldexp": (jnp.ldexp, _ldexp),
 }
-"""Calls that JAX names and the library computes as a whole: the name, the function that JAX traces, the step."""
+"""Calls that JAX names and that are lowered as a whole: the function that JAX traces, and what is written instead."""
 
 
 def _fits(name: str, operands: Sequence[Operand]) -> bool:
     """Say whether the library takes such operands: a public divisor must not be zero, hypot takes two secrets."""
-    if name in {"mod", "floor_divide"}:
+    if name in {"remainder", "floor_divide"}:
         divisor = operands[1]
         return isinstance(divisor, Ref) or bool(np.all(divisor))
+    if name == "ldexp":
+        return ops.is_secret(operands[0])
     return all(ops.is_secret(x) and ops.kind(x) == "fixed" for x in operands)
 
 

@@ -35,7 +35,10 @@ for _primitive, _name in LIBRARY.items():
 @lowers("atan2")
 def atan2(b: Builder, _: Any, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y)."""
-    return b.emit("atan2", [y, x], np.broadcast_shapes(x.shape, y.shape), "fixed", ops.dtype(x))
+    if ops.is_all(y, 0):
+        return ops.select(b, ops.compare(b, "lt", x, np.asarray(0.0)), np.asarray(math.pi), np.asarray(0.0))
+    sides = [b.hide(v, "fixed", ops.dtype(x)) for v in (y, x)]
+    return b.emit("atan2", sides, np.broadcast_shapes(x.shape, y.shape), "fixed", ops.dtype(x))
 
 
 @lowers("erf_inv")

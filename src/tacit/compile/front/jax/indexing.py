@@ -175,7 +175,10 @@ def scatter(b: Builder, eqn: Any, x: Operand, indices: Operand, updates: Operand
         _mode(eqn.params["mode"]),
     )  # fmt: skip
     if ops.is_secret(indices):
-        return _scatter_secret(b, name, x, indices, updates, layout, unique=eqn.params["unique_indices"])
+        truth = ops.kind(x) == "bool"
+        old, new = (ops.counted(b, v) for v in (x, updates))
+        result = _scatter_secret(b, name, old, indices, new, layout, unique=eqn.params["unique_indices"])
+        return ops.convert(b, result, "bool", "bool") if truth else result
     positions = ops.reshape(b, _positions(b, layout, indices, updates.shape), (updates.size,))
     return scatter_flat(b, name, x, positions, updates)
 

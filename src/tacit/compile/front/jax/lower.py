@@ -156,5 +156,6 @@ CURES: dict[str, str] = {
     "igamma": "Use a polynomial on the range you need.",
     "igammac": "Use a polynomial on the range you need.",
     "regularized_incomplete_beta": "Use a polynomial on the range you need.",
+    "scaled_matmul_wrapper": "Multiply by the scales, then use jnp.matmul.",
     "zeta": "Use a polynomial on the range you need.",
 }

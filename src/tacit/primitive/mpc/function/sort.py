@@ -25,7 +25,6 @@ import numpy as np
 
 from tacit.foundation.errors import ShapeError
 from tacit.primitive.driver import gather
-from tacit.primitive.mpc.function.arithmetic import ELEMENTWISE
 from tacit.primitive.mpc.function.chunk import CHUNK
 from tacit.primitive.mpc.function.contract import EXACT, Domain, contract
 from tacit.primitive.mpc.function.operand import DEFAULT_BITS, at_scale, common_bits, wrap
@@ -148,9 +147,7 @@ async def _arranged(
         return np.add(np.multiply(s[:, key], sign) << np.uint64(room), s[:, width - 1])
 
     packed = k.linear(pack, table)
-    # Where a protocol opens a value under a mask once, this opens the keys for all their comparisons: half the bytes,
-    # and a round less in every batch. The square itself is of no use.
-    await k.product(ELEMENTWISE, packed, packed)
+    await k.prepare(packed)  # one opening of the keys serves all their comparisons: half the bytes, a round less in each
     ranking = Ranking(lines, length, wanted)
     while not ranking.done:
         ranking.learn(await _compared(k, packed, *ranking.ask()))

@@ -118,6 +118,9 @@ class IdealKernel(AbstractKernel[ClearArith, ClearBits]):
         ring = np.asarray(form.apply(self._local, x.ring, y.ring))
         return ClearArith(self._shift(ring, truncate) if truncate else ring)
 
+    async def prepare(self, x: ClearArith) -> None:
+        """Nothing to do."""
+
     async def truncate(self, x: ClearArith, bits: int) -> ClearArith:
         """x / 2**bits."""
         await self._interact("truncate", x.ring.shape)

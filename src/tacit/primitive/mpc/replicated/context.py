@@ -23,7 +23,7 @@ from tacit.primitive.mpc.replicated.door import Door
 from tacit.primitive.mpc.replicated.share import BitShare, RingShare
 
 LARGE = 4096
-"""Elements from which the dealer's work goes round; smaller operations keep one dealer, which then never waits."""
+"""Elements from which the dealer's work goes round, to load all links alike; below, party 2 deals and mostly runs ahead."""
 
 T = TypeVar("T")
 

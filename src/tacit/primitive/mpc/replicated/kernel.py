@@ -109,6 +109,9 @@ class ReplicatedKernel(Kernel):
         """See `arithmetic.product`."""
         return await arithmetic.product(self.context, form, x, y, truncate, exact=self.exact)
 
+    async def prepare(self, x: RingShare) -> None:
+        """Nothing to do: shares are used as they are. Costs: none."""
+
     async def truncate(self, x: RingShare, bits: int) -> RingShare:
         """See `truncation.truncate`."""
         return await truncation.truncate(self.context, x, bits, exact=self.exact)

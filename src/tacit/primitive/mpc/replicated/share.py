@@ -7,13 +7,14 @@ component is held by two parties, each party lacks one, and any two parties know
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from tacit.primitive.mpc.kernel import Ring, Shape
 
 
 @dataclass(slots=True, repr=False)
 class RingShare:
-    """A shared tensor of ring elements: component `index` and the following one, each of the tensor's shape."""
+    """A shared tensor of ring elements: the party's own component and the next one, each of the tensor's shape."""
 
     own: Ring
     next: Ring
@@ -41,10 +42,7 @@ class BitShare:
     @property
     def size(self) -> int:
         """Number of bits."""
-        size = 1
-        for extent in self.shape:
-            size *= extent
-        return size
+        return prod(self.shape)
 
     def __repr__(self) -> str:
         return f"BitShare(shape={self.shape})"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.primitive.local import words_for
 from tacit.primitive.mpc.kernel import Ring, Shape
 from tacit.primitive.mpc.party import Message
 from tacit.primitive.mpc.replicated.context import Context
@@ -107,8 +105,3 @@ async def shuffle(ctx: Context, x: RingShare) -> RingShare:
             part = local.permute_rows(held, order)
         x = await replicate(ctx, seat, part, x.shape)
     return x
-
-
-def words_of(a: BitShare) -> int:
-    """Packed words of a bit tensor."""
-    return words_for(prod(a.shape))

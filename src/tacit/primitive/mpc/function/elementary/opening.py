@@ -1,7 +1,7 @@
 """One opening, many uses: comparisons and series on the same masked value.
 
 A protocol that opens values under a mask opens `x` once, for all of its public offsets (`add_public`), and deals once what
-comparisons need of the mask. Only a stack of offsets of another shape would be opened anew; `touch` prevents it.
+comparisons need of the mask. Only a stack of offsets of another shape would be opened anew; `Kernel.prepare` prevents it.
 """
 
 from __future__ import annotations
@@ -10,40 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from tacit.primitive.driver import gather
-from tacit.primitive.mpc.kernel import Arith, Bilinear, Bits, Kernel, Ring, Shape
+from tacit.primitive.mpc.kernel import Arith, Bits, Kernel, Ring
 
 SMALL = 1024
 """Comparisons of up to so many elements are stacked into one: fewer operations; above it they share dealt digits."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Nothing(Bilinear):
-    """The bilinear map to a single zero: what remains of a product when only its openings are wanted."""
-
-    def shape(self, left: Shape, right: Shape) -> Shape:  # noqa: ARG002 - the map is zero for all shapes
-        """[1]."""
-        return (1,)
-
-    def apply(self, local: Any, left: Ring, right: Ring) -> Ring:  # noqa: ARG002
-        """Zero."""
-        return np.zeros(1, np.uint64)
-
-
-NOTHING = Nothing()
-
-
-async def touch(k: Kernel, x: Arith) -> None:
-    """Have x opened under its mask, if the protocol works that way and it is not open yet.
-
-    Reveals: nothing. Costs: one round, 8 bytes per element and party, which whatever uses x next then saves.
-    """
-    await k.product(NOTHING, x, k.public(np.zeros(1, np.uint64)))
 
 
 async def less(k: Kernel, x: Arith, thresholds: Sequence[int]) -> list[Bits]:
@@ -82,7 +57,7 @@ async def steps(k: Kernel, x: Arith, thresholds: Sequence[int]) -> Steps:
     """
     count = len(thresholds)
     if prod(x.shape) <= SMALL:
-        await touch(k, x)
+        await k.prepare(x)
         values = np.array([-t % 2**64 for t in thresholds], np.uint64).reshape(count, *[1] * len(x.shape))
         return Steps((await k.lift(await k.negative(k.add_public(x, values))),), count)
     bits = await less(k, x, thresholds)
