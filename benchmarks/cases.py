@@ -5,7 +5,6 @@ reference is the function in float64. Inputs are float32 and drawn from a genera
 that a case sees the same numbers whichever other cases are selected.
 """
 
-# ruff: noqa: TID251 - the inputs of a benchmark are no secrets and must be the same every time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from importlib.metadata import version as installed_version
 
 project = "Tacit"
 author = "The Tacit maintainers"
-copyright = "The Tacit maintainers"  # noqa: A001 - Sphinx gives the setting its name
+copyright = "The Tacit maintainers"
 version = release = installed_version("tacit")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest"]

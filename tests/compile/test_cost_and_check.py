@@ -92,7 +92,9 @@ def test_public_leaves_stay_public() -> None:
 
 
 def test_integers_and_truth_values_are_checked() -> None:
-    report = check(lambda x, i, t: (jnp.where(t, x, 0.0), i * i), X[0], np.arange(4), np.array([True, False, True, True]))
+    report = check(
+        lambda x, i, t: (jnp.where(t, x, 0.0), i * i), X[0], np.arange(4), np.array([True, False, True, True])
+    )
     assert report.errors == (pytest.approx(0, abs=1e-5), 0.0)
 
 

@@ -334,6 +334,30 @@ def test_views_of_equal_inputs_differ_each_time():
         assert len(set(blocks)) == len(blocks), "a 16-byte block came twice: a mask was reused"
 
 
+def test_the_helper_is_shown_fresh_shares_of_what_is_revealed_to_it():
+    """It knows the correlations that shares are made of: the shares themselves would tell it more than the result."""
+    session_ = Parties(session.open_session)
+    shares = {}
+
+    async def body(k):
+        (a,) = await inputs(k, ("alice", ring(range(1, 2049))))
+        below = await k.negative(k.sub(a, k.public(np.full(2048, 1000, np.uint64))))
+        lifted = await k.lift(below)
+        if not k.context.helper:
+            own = lifted.share(k.context.leader, k.context.local), below.words
+            shares[k.context.me] = [part.copy() for part in own]
+        return await k.reveal(lifted, ["carol"]), await k.reveal_bits(below, NAMES)
+
+    session_.run(body)
+    for name in ("alice", "bob"):
+        seen = [np.frombuffer(payload, np.uint64) for peer, payload in session_.views["carol"] if peer == name]
+        for message, own in zip(seen, shares[name], strict=True):
+            counts = np.bincount((message - own if own.size == 2048 else message ^ own).view(np.uint8), minlength=256)
+            expected = counts.sum() / 256
+            chi2 = float(((counts - expected) ** 2 / expected).sum())
+            assert chi2 < 255 + 6 * np.sqrt(510), f"{name} sends the helper its own share, or nearly"
+
+
 def test_roles_must_be_three_different_parties():
     with pytest.raises(ConfigError, match="three different"):
         next(iter([session.open_session(Driver("alice", {}), ["alice", "bob", "bob"])])).send(None)

@@ -4,7 +4,7 @@ import copy
 import hmac
 import itertools
 import os
-import pickle  # noqa: TID251  the generator must refuse it
+import pickle
 import threading
 from hashlib import sha256
 

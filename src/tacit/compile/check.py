@@ -144,7 +144,9 @@ def clear_error(function: Callable[..., Any], *samples: Any, bits: int = DEFAULT
     program = optimise(trace(function, *jax.tree.unflatten(tree, specs)).program)
     outputs = run_clear(program, leaves, bits)
     exact = _reference(function, leaves, tree)
-    errors = [np.max(np.abs(got.astype(np.float64) - want), initial=0.0) for got, want in zip(outputs, exact, strict=True)]
+    errors = [
+        np.max(np.abs(got.astype(np.float64) - want), initial=0.0) for got, want in zip(outputs, exact, strict=True)
+    ]
     return float(max(errors, default=0.0))
 
 

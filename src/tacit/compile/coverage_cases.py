@@ -27,41 +27,256 @@ def _integers(*shape: int, low: int = 0, high: int = 20) -> Any:
     return np.floor(_reals(*shape, low=low, high=high)).astype(np.int32)
 
 
+def _array(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
 V, W = _reals(6), _reals(6, low=-2.5, high=2.9)[::-1].copy()
 M, N, S = _reals(3, 4), _reals(3, 4, low=-1, high=2), _reals(3, 3)
 POSITIVE, UNIT, ABOVE = _reals(6, low=0.05, high=30), _reals(6, low=-0.95, high=0.95), _reals(6, low=1.1, high=20)
-DIVISOR = np.float32([1.5, -0.7, 2.0, 0.3, -4.0, 10.0])
-I, J, K = _integers(6), _integers(6, low=1, high=7), np.array([2, 0, 1], np.int32)
+DIVISOR = _array(1.5, -0.7, 2.0, 0.3, -4.0, 10.0)
+COUNTS, J, K = _integers(6), _integers(6, low=1, high=7), np.array([2, 0, 1], np.int32)
 B, C = V > 0, W > 0.5
 
-_ONE_REAL = (
-    "abs absolute fabs negative positive square sin cos tan sinc sign signbit floor ceil trunc rint round around exp exp2 "
-    "expm1 tanh sinh cosh arctan atan arcsinh asinh cbrt deg2rad degrees radians rad2deg real imag conj conjugate angle "
-    "isfinite isinf isnan isneginf isposinf iscomplex isreal isrealobj iscomplexobj nan_to_num modf i0 unwrap copy array "
-    "asarray atleast_1d atleast_2d atleast_3d ravel flip sort argsort cumsum cumprod cumulative_sum cumulative_prod nancumsum "
-    "nancumprod diff ediff1d gradient trapezoid ptp diag diagflat vander poly roots trim_zeros spacing frexp sort_complex "
-    "flipud argwhere flatnonzero nonzero unique unique_values unique_all unique_counts unique_inverse msort"
-).split()
-_REDUCERS = (
-    "sum prod max min amax amin mean std var median argmax argmin nansum nanprod nanmax nanmin nanmean nanstd nanvar nanmedian "
-    "nanargmax nanargmin average count_nonzero any all"
-).split()
-_TWO_REALS = (
-    "add subtract multiply maximum minimum fmax fmin arctan2 atan2 hypot logaddexp logaddexp2 copysign heaviside less "
-    "less_equal greater greater_equal equal not_equal isclose allclose array_equal array_equiv nextafter dot inner outer vdot "
-    "vecdot convolve correlate kron polymul polyadd polysub append union1d intersect1d setdiff1d setxor1d isin"
-).split()
-_ONE_MATRIX = "transpose matrix_transpose fliplr rot90 trace tril triu cov corrcoef diagonal squeeze".split()
-_DIVISIONS = "divide true_divide floor_divide mod remainder fmod divmod".split()
-_TWO_INTEGERS = "bitwise_and bitwise_or bitwise_xor gcd lcm".split()
-_TWO_TRUTHS = "logical_and logical_or logical_xor".split()
+_ONE_REAL = [
+    "abs",
+    "absolute",
+    "fabs",
+    "negative",
+    "positive",
+    "square",
+    "sin",
+    "cos",
+    "tan",
+    "sinc",
+    "sign",
+    "signbit",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "round",
+    "around",
+    "exp",
+    "exp2",
+    "expm1",
+    "tanh",
+    "sinh",
+    "cosh",
+    "arctan",
+    "atan",
+    "arcsinh",
+    "asinh",
+    "cbrt",
+    "deg2rad",
+    "degrees",
+    "radians",
+    "rad2deg",
+    "real",
+    "imag",
+    "conj",
+    "conjugate",
+    "angle",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "iscomplex",
+    "isreal",
+    "isrealobj",
+    "iscomplexobj",
+    "nan_to_num",
+    "modf",
+    "i0",
+    "unwrap",
+    "copy",
+    "array",
+    "asarray",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "ravel",
+    "flip",
+    "sort",
+    "argsort",
+    "cumsum",
+    "cumprod",
+    "cumulative_sum",
+    "cumulative_prod",
+    "nancumsum",
+    "nancumprod",
+    "diff",
+    "ediff1d",
+    "gradient",
+    "trapezoid",
+    "ptp",
+    "diag",
+    "diagflat",
+    "vander",
+    "poly",
+    "roots",
+    "trim_zeros",
+    "spacing",
+    "frexp",
+    "sort_complex",
+    "flipud",
+    "argwhere",
+    "flatnonzero",
+    "nonzero",
+    "unique",
+    "unique_values",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "msort",
+]
+_REDUCERS = [
+    "sum",
+    "prod",
+    "max",
+    "min",
+    "amax",
+    "amin",
+    "mean",
+    "std",
+    "var",
+    "median",
+    "argmax",
+    "argmin",
+    "nansum",
+    "nanprod",
+    "nanmax",
+    "nanmin",
+    "nanmean",
+    "nanstd",
+    "nanvar",
+    "nanmedian",
+    "nanargmax",
+    "nanargmin",
+    "average",
+    "count_nonzero",
+    "any",
+    "all",
+]
+_TWO_REALS = [
+    "add",
+    "subtract",
+    "multiply",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "arctan2",
+    "atan2",
+    "hypot",
+    "logaddexp",
+    "logaddexp2",
+    "copysign",
+    "heaviside",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "equal",
+    "not_equal",
+    "isclose",
+    "allclose",
+    "array_equal",
+    "array_equiv",
+    "nextafter",
+    "dot",
+    "inner",
+    "outer",
+    "vdot",
+    "vecdot",
+    "convolve",
+    "correlate",
+    "kron",
+    "polymul",
+    "polyadd",
+    "polysub",
+    "append",
+    "union1d",
+    "intersect1d",
+    "setdiff1d",
+    "setxor1d",
+    "isin",
+]
+_ONE_MATRIX = [
+    "transpose",
+    "matrix_transpose",
+    "fliplr",
+    "rot90",
+    "trace",
+    "tril",
+    "triu",
+    "cov",
+    "corrcoef",
+    "diagonal",
+    "squeeze",
+]
+_DIVISIONS = ["divide", "true_divide", "floor_divide", "mod", "remainder", "fmod", "divmod"]
+_TWO_INTEGERS = ["bitwise_and", "bitwise_or", "bitwise_xor", "gcd", "lcm"]
+_TWO_TRUTHS = ["logical_and", "logical_or", "logical_xor"]
 
 PUBLIC = frozenset(
-    "arange array_repr array_str bartlett blackman broadcast_shapes can_cast diag_indices diag_indices_from einsum_path empty "
-    "empty_like eye from_dlpack frombuffer fromfile fromfunction fromiter fromstring full get_printoptions hamming hanning "
-    "identity indices isdtype isscalar issubdtype iterable kaiser load mask_indices ndim ones ones_like printoptions "
-    "promote_types result_type save savez set_printoptions shape size tri tril_indices tril_indices_from triu_indices "
-    "triu_indices_from zeros zeros_like iscomplexobj isrealobj get_scaled_dot_general_config frompyfunc".split()
+    [
+        "arange",
+        "array_repr",
+        "array_str",
+        "bartlett",
+        "blackman",
+        "broadcast_shapes",
+        "can_cast",
+        "diag_indices",
+        "diag_indices_from",
+        "einsum_path",
+        "empty",
+        "empty_like",
+        "eye",
+        "from_dlpack",
+        "frombuffer",
+        "fromfile",
+        "fromfunction",
+        "fromiter",
+        "fromstring",
+        "full",
+        "get_printoptions",
+        "hamming",
+        "hanning",
+        "identity",
+        "indices",
+        "isdtype",
+        "isscalar",
+        "issubdtype",
+        "iterable",
+        "kaiser",
+        "load",
+        "mask_indices",
+        "ndim",
+        "ones",
+        "ones_like",
+        "printoptions",
+        "promote_types",
+        "result_type",
+        "save",
+        "savez",
+        "set_printoptions",
+        "shape",
+        "size",
+        "tri",
+        "tril_indices",
+        "tril_indices_from",
+        "triu_indices",
+        "triu_indices_from",
+        "zeros",
+        "zeros_like",
+        "iscomplexobj",
+        "isrealobj",
+        "get_scaled_dot_general_config",
+        "frompyfunc",
+    ]
 )
 """Functions whose result depends on shapes and dtypes alone."""
 
@@ -84,14 +299,14 @@ _NUMPY: dict[str, Case] = {
     "pow": (jnp.pow, (POSITIVE, UNIT)),
     "float_power": (jnp.float_power, (POSITIVE, UNIT)),
     "ldexp": (jnp.ldexp, (V, J)),
-    "bitwise_not": (jnp.bitwise_not, (I,)),
-    "bitwise_invert": (jnp.bitwise_invert, (I,)),
-    "invert": (jnp.invert, (I,)),
-    "bitwise_count": (jnp.bitwise_count, (I,)),
-    "left_shift": (jnp.left_shift, (I, J)),
-    "right_shift": (jnp.right_shift, (I, J)),
-    "bitwise_left_shift": (jnp.bitwise_left_shift, (I, J)),
-    "bitwise_right_shift": (jnp.bitwise_right_shift, (I, J)),
+    "bitwise_not": (jnp.bitwise_not, (COUNTS,)),
+    "bitwise_invert": (jnp.bitwise_invert, (COUNTS,)),
+    "invert": (jnp.invert, (COUNTS,)),
+    "bitwise_count": (jnp.bitwise_count, (COUNTS,)),
+    "left_shift": (jnp.left_shift, (COUNTS, J)),
+    "right_shift": (jnp.right_shift, (COUNTS, J)),
+    "bitwise_left_shift": (jnp.bitwise_left_shift, (COUNTS, J)),
+    "bitwise_right_shift": (jnp.bitwise_right_shift, (COUNTS, J)),
     "logical_not": (jnp.logical_not, (B,)),
     "clip": (lambda x: jnp.clip(x, -1, 1), (V,)),
     "where": (jnp.where, (B, V, W)),
@@ -105,14 +320,14 @@ _NUMPY: dict[str, Case] = {
     "partition": (lambda x: jnp.sort(jnp.partition(x, 3)[:3]), (V,)),
     "argpartition": (lambda x: jnp.sort(x[jnp.argpartition(x, 3)[:3]]), (V,)),
     "lexsort": (lambda x, y: jnp.lexsort((x, y)), (V, W)),
-    "searchsorted": (lambda x: jnp.searchsorted(np.float32([-1, 0, 1]), x), (V,)),
-    "digitize": (lambda x: jnp.digitize(x, np.float32([-1, 0, 1])), (V,)),
-    "histogram": (lambda x: jnp.histogram(x, np.float32([-3, -1, 0, 3])), (V,)),
-    "histogram2d": (lambda x, y: jnp.histogram2d(x, y, [np.float32([-3, 0, 3])] * 2)[0], (V, W)),
-    "histogramdd": (lambda x: jnp.histogramdd(x, [np.float32([-3, 0, 3])] * 4)[0], (M,)),
+    "searchsorted": (lambda x: jnp.searchsorted(_array(-1, 0, 1), x), (V,)),
+    "digitize": (lambda x: jnp.digitize(x, _array(-1, 0, 1)), (V,)),
+    "histogram": (lambda x: jnp.histogram(x, _array(-3, -1, 0, 3)), (V,)),
+    "histogram2d": (lambda x, y: jnp.histogram2d(x, y, [_array(-3, 0, 3)] * 2)[0], (V, W)),
+    "histogramdd": (lambda x: jnp.histogramdd(x, [_array(-3, 0, 3)] * 4)[0], (M,)),
     "histogram_bin_edges": (lambda x: jnp.histogram_bin_edges(x, 4), (V,)),
-    "bincount": (lambda i: jnp.bincount(i, length=20), (I,)),
-    "interp": (lambda x: jnp.interp(x, np.float32([-3, 0, 3]), np.float32([1, -1, 2])), (V,)),
+    "bincount": (lambda i: jnp.bincount(i, length=20), (COUNTS,)),
+    "interp": (lambda x: jnp.interp(x, _array(-3, 0, 3), _array(1, -1, 2)), (V,)),
     "polyval": (jnp.polyval, (V[:3], W)),
     "polyder": (jnp.polyder, (V,)),
     "polyint": (jnp.polyint, (V,)),
@@ -126,14 +341,14 @@ _NUMPY: dict[str, Case] = {
     "unique_all": (lambda i: jnp.unique_all(i, size=6), (J,)),
     "unique_counts": (lambda i: jnp.unique_counts(i, size=6), (J,)),
     "unique_inverse": (lambda i: jnp.unique_inverse(i, size=6), (J,)),
-    "union1d": (lambda x, y: jnp.union1d(x, y, size=12), (I, J)),
-    "intersect1d": (lambda x, y: jnp.intersect1d(x, y, size=6), (I, J)),
-    "setdiff1d": (lambda x, y: jnp.setdiff1d(x, y, size=6), (I, J)),
-    "setxor1d": (lambda x, y: jnp.setxor1d(x, y, size=12), (I, J)),
-    "isin": (jnp.isin, (I, J)),
+    "union1d": (lambda x, y: jnp.union1d(x, y, size=12), (COUNTS, J)),
+    "intersect1d": (lambda x, y: jnp.intersect1d(x, y, size=6), (COUNTS, J)),
+    "setdiff1d": (lambda x, y: jnp.setdiff1d(x, y, size=6), (COUNTS, J)),
+    "setxor1d": (lambda x, y: jnp.setxor1d(x, y, size=12), (COUNTS, J)),
+    "isin": (jnp.isin, (COUNTS, J)),
     "extract": (lambda b, x: jnp.extract(b, x, size=4, fill_value=0), (B, V)),
     "compress": (lambda b, x: jnp.compress(b, x, size=4, fill_value=0), (B, V)),
-    "place": (lambda x, b: jnp.place(x, b, np.float32([1, 2]), inplace=False), (V, B)),
+    "place": (lambda x, b: jnp.place(x, b, _array(1, 2), inplace=False), (V, B)),
     "put": (lambda x, i: jnp.put(x, i, 1.5, inplace=False), (V, K)),
     "put_along_axis": (lambda x, i: jnp.put_along_axis(x, i[:, None], 9.0, 1, inplace=False), (M, K)),
     "take": (lambda x, i: jnp.take(x, i, axis=0), (M, K)),
@@ -147,9 +362,9 @@ _NUMPY: dict[str, Case] = {
     "logspace": (lambda x, y: jnp.logspace(x[0], y[0], 5), (UNIT, UNIT[::-1].copy())),
     "geomspace": (lambda x: jnp.geomspace(x[0], x[1], 5), (ABOVE,)),
     "packbits": (jnp.packbits, (B,)),
-    "unpackbits": (lambda i: jnp.unpackbits(i), (_integers(2, high=250).astype(np.uint8),)),
+    "unpackbits": (jnp.unpackbits, (_integers(2, high=250).astype(np.uint8),)),
     "ravel_multi_index": (lambda i, j: jnp.ravel_multi_index((i, j), (4, 5), mode="clip"), (K, K[::-1].copy())),
-    "unravel_index": (lambda i: jnp.unravel_index(i, (4, 5)), (I,)),
+    "unravel_index": (lambda i: jnp.unravel_index(i, (4, 5)), (COUNTS,)),
     "convolve": (jnp.convolve, (V, W[:3])),
     "correlate": (jnp.correlate, (V, W[:3])),
     "matmul": (jnp.matmul, (M, N.T.copy())),
@@ -190,8 +405,8 @@ _NUMPY: dict[str, Case] = {
     "astype": (lambda x: jnp.astype(x, jnp.int32), (V,)),
     "apply_along_axis": (lambda x: jnp.apply_along_axis(jnp.sum, 0, x), (M,)),
     "apply_over_axes": (lambda x: jnp.apply_over_axes(jnp.sum, x, [0]), (M,)),
-    "vectorize": (lambda x: jnp.vectorize(lambda v: v * 2)(x), (M,)),
-    "ufunc": (lambda x, y: jnp.add.outer(x, y), (V, W)),
+    "vectorize": (jnp.vectorize(lambda v: v * 2), (M,)),
+    "ufunc": (jnp.add.outer, (V, W)),
 }
 
 _NN: dict[str, Case] = {
@@ -214,7 +429,7 @@ def cases() -> Iterator[tuple[str, str, Case | None]]:
     table.update({name: (getattr(jnp, name), (V, W)) for name in _TWO_REALS if hasattr(jnp, name)})
     table.update({name: (getattr(jnp, name), (M,)) for name in _ONE_MATRIX})
     table.update({name: (getattr(jnp, name), (V, DIVISOR)) for name in _DIVISIONS})
-    table.update({name: (getattr(jnp, name), (I, J)) for name in _TWO_INTEGERS})
+    table.update({name: (getattr(jnp, name), (COUNTS, J)) for name in _TWO_INTEGERS})
     table.update({name: (getattr(jnp, name), (B, C)) for name in _TWO_TRUTHS})
     table.update(_NUMPY)
     for name in public_functions(jnp):

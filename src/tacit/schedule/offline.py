@@ -62,7 +62,9 @@ class OfflineJob:
 
         owners = list(dict.fromkeys(owner for owner, _ in inputs))
         if len(owners) != 2 or DEALER in owners:
-            raise InputError(f"an offline job has inputs of exactly two parties (none called {DEALER!r}), not of {owners}")
+            raise InputError(
+                f"an offline job has inputs of exactly two parties (none called {DEALER!r}), not of {owners}"
+            )
         if not set(reveal_to) <= set(owners) or not reveal_to:
             raise InputError(f"an offline job reveals to its parties {owners}, not to {list(reveal_to)}")
         self.names = (owners[0], owners[1], DEALER)
@@ -79,7 +81,10 @@ class OfflineJob:
     def deal(self, folder: Path) -> dict[str, Path]:
         """Write each party's file of correlations; see `offline.deal`. To be run by the dealer, and never twice."""
         return offline.deal(
-            lambda kernel: _job(kernel, self._compiled.program, self.description, {}), self.names, folder, self.description
+            lambda kernel: _job(kernel, self._compiled.program, self.description, {}),
+            self.names,
+            folder,
+            self.description,
         )
 
     def run(self, session: Session, folder: Path, arguments: Sequence[PlainValue]) -> list[np.ndarray]:

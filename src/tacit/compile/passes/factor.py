@@ -130,7 +130,9 @@ class _Puller:
         if step.name in PRODUCTS:
             first, second = step.inputs
             return first != second and not slots[second if first == slot else first].public
-        return step.name in MOVES or (step.name == "select" and slot == step.inputs[1] and self.edit.scalar(step.inputs[2]) == 0)
+        return step.name in MOVES or (
+            step.name == "select" and slot == step.inputs[1] and self.edit.scalar(step.inputs[2]) == 0
+        )
 
     def _times(self, slot: int, c: float, step: Step) -> int:
         out = self.edit.slots[step.outputs[0]]

@@ -226,7 +226,9 @@ def _select(edit: Editor, step: Step, _: set[int]) -> bool:
     for slot in branches:
         value = edit.scalar(slot)
         small = value is None or edit.slots[slot].shape == ()
-        inputs.append(slot if small or value is None else edit.constant(value, edit.slots[slot].kind, edit.slots[slot].dtype))
+        inputs.append(
+            slot if small or value is None else edit.constant(value, edit.slots[slot].kind, edit.slots[slot].dtype)
+        )
     if tuple(inputs) == step.inputs:
         return False
     edit.replace(step.outputs[0], edit.emit("select", inputs, out, step.line))

@@ -10,7 +10,6 @@ from tacit.compile.front.jax import ops
 from tacit.compile.front.jax.builder import Builder, Operand, Ref, kind_of
 from tacit.compile.front.jax.lower import lowers, refusal
 
-
 MAX_POWER = 64
 """Public integer exponents up to this become products."""
 
@@ -105,7 +104,7 @@ def pow_(b: Builder, _: Any, x: Operand, y: Operand) -> Operand:
             return ops.broadcast_to(b, ops.unary(b, "sqrt", x), np.broadcast_shapes(x.shape, y.shape))
         if exponent == -0.5:
             return ops.broadcast_to(b, ops.unary(b, "rsqrt", x), np.broadcast_shapes(x.shape, y.shape))
-    if ops.known(y) and np.all(y == np.rint(y)) and np.all(np.abs(y) <= MAX_POWER):  # type: ignore[arg-type,operator]
+    if ops.known(y) and np.all(y == np.rint(y)) and np.all(np.abs(y) <= MAX_POWER):  # type: ignore[arg-type]
         return _powers(b, x, np.asarray(y))
     if ops.kind(x) == "int":
         raise refusal(b, "an integer power of secret exponent", "Convert the base to float, or use a public exponent.")
@@ -305,6 +304,8 @@ def convert(b: Builder, eqn: Any, x: Operand) -> Operand:
     """Between floats, integers and truth values; a float becomes an integer by truncation towards zero."""
     target = eqn.params["new_dtype"]
     if str(target).startswith("complex"):
-        raise refusal(b, "a complex number", "Keep real and imaginary parts as two arrays; for an FFT multiply by the DFT matrix.")
+        raise refusal(
+            b, "a complex number", "Keep real and imaginary parts as two arrays; for an FFT multiply by the DFT matrix."
+        )
     converted = ops.convert(b, x, kind_of(target), str(target))
     return converted if isinstance(converted, Ref) else np.asarray(converted)

@@ -245,7 +245,9 @@ def _scatter_secret(
     if name != "set":
         raise refusal(b, f"scatter-{name} at secret positions", "Use scatter-add, or jax.nn.one_hot and jnp.where.")
     if not unique and count > MAX_SEQUENTIAL:
-        raise refusal(b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not.")
+        raise refusal(
+            b, f"overwriting {count} secret positions that may repeat", "Say unique_indices=True if they do not."
+        )
     groups = [(0, count)] if unique else [(n, n + 1) for n in range(count)]
     for first, last in groups:
         part = ops.slice_axis(b, starts, 1, first, last)
@@ -282,7 +284,10 @@ def _placed(b: Builder, starts: Operand, news: Operand, layout: Layout, sizes: S
     rank = len(layout.shape)
     kept = [a for a in range(rank) if a not in layout.operand_batch]
     result = ops.reshape(b, result, (*sizes, *(result.shape[1 + a] for a in kept)))
-    place = {**{axis: n for n, axis in enumerate(layout.operand_batch)}, **{a: len(sizes) + n for n, a in enumerate(kept)}}
+    place = {
+        **{axis: n for n, axis in enumerate(layout.operand_batch)},
+        **{a: len(sizes) + n for n, a in enumerate(kept)},
+    }
     result = ops.transpose(b, result, [place[a] for a in range(rank)])
     widths = [(0, n - m, 0) for n, m in zip(layout.shape, result.shape, strict=True)]
     return ops.pad(b, result, ops.number(0, result), widths)

@@ -152,9 +152,10 @@ async def truncate(ctx: Context, x: Additive, bits: int) -> Additive:
     Computes: opens C = x + 2**62 + s; with u = s >> bits and m = msb(s) * 2**(64 - bits) dealt,
         y = (C >> bits) - 2**(62 - bits) - u + (msb(C) ? 0 : m). The wrap C < s happens iff msb(s) and not msb(C), because
         0 <= x + 2**62 < 2**63; so there is no catastrophic case.
-    Functionality: draw c uniform in [0, 2**bits), hand it to the compute parties (it is C's low part), return shares of
-        floor(x / 2**bits) + [c < x mod 2**bits]. So the rounding is stochastic, and correlated with a value the compute
-        parties see; whoever needs a result that depends on x alone takes the exact truncation.
+    Functionality: draw s uniform in [0, 2**bits) and let c = (x + s) mod 2**bits; hand c to the compute parties (the low
+        part of C) and s to the helper (the low part of its mask); return shares of floor(x / 2**bits) + [c < s]. So the
+        rounding is stochastic, unbiased, and correlated with a uniform value that each party sees; whoever needs a result
+        that depends on x alone takes the exact truncation.
     Reveals: nothing. Costs: 1 round, 8 bytes per element and party, 16 bytes per element from helper to follower.
     Error: 0 or +1 ulp. Domain: |x| < 2**62. Source: eprint 2019/131 and 2020/338.
     """

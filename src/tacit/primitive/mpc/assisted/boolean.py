@@ -107,8 +107,8 @@ async def decompose(ctx: Context, x: Additive, count: int) -> Packed:
 
     Computes: d_i = X_i xor r_i xor borrow_i; borrows by a Sklansky prefix tree of generate/propagate planes, where
         g_i = (not X_i) and r_i and p_i = not (X_i xor r_i) are local because X is public.
-    Reveals: nothing. Costs: the opening of x; 2 * ceil(log2(count)) ... one round per tree level, at most 4 bits per position and
-        level and party; `count` bits per element from the helper, and the AND correlations.
+    Reveals: nothing. Costs: the opening of x, then ceil(log2 count) rounds; at most 2 * count bits per element, level and
+        party; from the helper `count` bits per element, and at most `count` more per level.
     """
     local = ctx.local
     size = prod(x.shape)

@@ -79,7 +79,7 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     Computes: as `arithmetic.truncate` on C = x + 2**62 + r, less the carry [C mod 2**bits < r mod 2**bits], which is
         compared as in `negative` and lifted.
     Reveals: nothing; unlike the stochastic rounding, the result depends on x alone.
-    Costs: 2 + ceil(log4(bits / 4)) rounds with the opening; 8 bytes and about 2 bits per compared bit per element and party.
+    Costs: 2 + ceil(log4(bits / 4)) rounds with the opening; 8 bytes and about half a bit per compared bit per element and party.
     Error: none. Domain: |x| < 2**62. Source: eprint 2020/338.
     """
     local, size = ctx.local, prod(x.shape)

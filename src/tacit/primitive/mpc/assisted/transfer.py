@@ -53,10 +53,12 @@ async def share(ctx: Context, owner: str, shape: Shape, values: Ring | None) -> 
 async def reveal(ctx: Context, x: Additive, to: Sequence[str]) -> Ring | None:
     """Open x to the parties in `to`.
 
-    Reveals: x, to those parties. What a receiver sees beside x, the other's share, is x minus its own share.
+    Reveals: x, to those parties. A compute party sees the other's share, which is x minus its own. The helper knows the
+        correlations that shares are made of, so it gets them with a common mask of the compute parties added and subtracted.
     Costs: 1 round, 8 bytes per element to each receiver (from both compute parties to the helper).
     """
     local = ctx.local
+    stream = ctx.stream()
     if ctx.helper:
         if ctx.me not in to:
             await ctx.give(None)
@@ -65,7 +67,11 @@ async def reveal(ctx: Context, x: Additive, to: Sequence[str]) -> Ring | None:
         await ctx.exchange([], [(ctx.names[0], first), (ctx.names[1], second)])
         return local.add(first, second).reshape(x.shape)
     own = x.share(ctx.leader, local)
-    theirs = await _receive_other(ctx, local.flat(own), to)
+    hidden = local.flat(own)
+    if ctx.helper_name in to:
+        mask = ctx.common.words(stream, hidden.size)
+        hidden = local.add(hidden, mask) if ctx.leader else local.sub(hidden, mask)
+    theirs = await _receive_other(ctx, local.flat(own), hidden, to)
     return None if theirs is None else local.add(own, theirs.reshape(x.shape))
 
 
@@ -75,6 +81,7 @@ async def reveal_bits(ctx: Context, a: Packed, to: Sequence[str]) -> NDArray[np.
     Reveals: the bits, to those parties. Costs: 1 round, 1 bit per element to each receiver.
     """
     local = ctx.local
+    stream = ctx.stream()
     if ctx.helper:
         if ctx.me not in to:
             await ctx.give(None)
@@ -83,12 +90,16 @@ async def reveal_bits(ctx: Context, a: Packed, to: Sequence[str]) -> NDArray[np.
         await ctx.exchange([], [(ctx.names[0], first), (ctx.names[1], second)])
         return local.unpack(local.xor(first, second), a.shape).astype(np.bool_)
     assert a.words is not None
-    theirs = await _receive_other(ctx, a.words, to)
+    hidden = local.xor(a.words, ctx.common.words(stream, words_of(a))) if ctx.helper_name in to else a.words
+    theirs = await _receive_other(ctx, a.words, hidden, to)
     return None if theirs is None else local.unpack(local.xor(a.words, theirs), a.shape).astype(np.bool_)
 
 
-async def _receive_other(ctx: Context, own: Ring, to: Sequence[str]) -> Ring | None:
-    sends: list[Message] = [(name, own) for name in ctx.names if name in to and name != ctx.me]
+async def _receive_other(ctx: Context, own: Ring, hidden: Ring, to: Sequence[str]) -> Ring | None:
+    """Send `own` to the other compute party and `hidden` to the helper, where they are in `to`."""
+    sends: list[Message] = [(ctx.peer, own)] if ctx.peer in to else []
+    if ctx.helper_name in to:
+        sends.append((ctx.helper_name, hidden))
     if ctx.me not in to:
         await ctx.exchange(sends)
         return None
