@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tacit.compile.check import check as check
+    from tacit.device.estimate import cost as cost
     from tacit.device.mpc import MPC as MPC
     from tacit.device.plain import Plain as Plain
     from tacit.device.plain import PlainValue as PlainValue
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from tacit.device.secret import Secret as Secret
     from tacit.primitive.mpc.protocol import Assisted as Assisted
     from tacit.primitive.mpc.protocol import Replicated as Replicated
+    from tacit.schedule.offline import OfflineJob as OfflineJob
     from tacit.schedule.session import Session as Session
 
 # Loaded on first use: a party's process imports `tacit` too, and must not wait for JAX.
@@ -22,11 +25,26 @@ _HOMES = {
     "Plain": "tacit.device.plain",
     "PlainValue": "tacit.device.plain",
     "Replicated": "tacit.primitive.mpc.protocol",
+    "OfflineJob": "tacit.schedule.offline",
     "Secret": "tacit.device.secret",
     "Session": "tacit.schedule.session",
+    "check": "tacit.compile.check",
+    "cost": "tacit.device.estimate",
     "reveal": "tacit.device.reveal",
 }
-__all__ = ["MPC", "Assisted", "Plain", "PlainValue", "Replicated", "Secret", "Session", "reveal"]
+__all__ = [
+    "MPC",
+    "Assisted",
+    "OfflineJob",
+    "Plain",
+    "PlainValue",
+    "Replicated",
+    "Secret",
+    "Session",
+    "check",
+    "cost",
+    "reveal",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "scan_public_result": (lambda x: lax.scan(lambda c, r: (c * r, r + 1), x, jnp.arange(1.0, 4.0)), X),
     "scan_constant_carry": (lambda x: lax.scan(lambda c, r: ((c[1], c[0] + r), c[0]), (x, x), jnp.arange(3.0)), X),
     "scan_swapped": (lambda x: lax.scan(lambda c, r: ((c[1], c[0]), r), (x, 2 * x), jnp.arange(3.0)), X),
+    "scan_once": (lambda x: lax.scan(lambda c, r: (c * r, (c + r, r)), x, jnp.ones((1, 3))), X),
     "scan_empty": (lambda x: lax.scan(lambda c, r: (c + r, c), x, jnp.zeros((0, 3))), X),
     "scan_replaced_carry": (lambda x: lax.scan(lambda c, r: (jnp.ones(3), c), x, None, length=3), X),
     "nested": (

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tacit.compile.passes import PASSES, describe, optimise
+from tacit.compile.passes import OUTERMOST, PASSES, describe, optimise
 from tacit.compile.program import Program
 
 RNG = np.random.default_rng(6)
@@ -105,6 +105,17 @@ def test_the_mean_of_a_loss_meets_the_learning_rate(compare: Callable[..., Progr
     assert [program.slots[step.outputs[0]].shape for step in factors] == [(3,), (6, 3)]
 
 
+def test_what_a_loop_multiplies_is_opened_before_it(compare: Callable[..., Program]) -> None:
+    def train(w: Any, x: Any, y: Any) -> Any:
+        def step(w: Any, batch: Any) -> Any:
+            return w - 0.1 * batch[0].T @ (batch[0] @ w - batch[1]), None
+
+        return jax.lax.scan(step, w, (jnp.concatenate([x, jnp.ones((8, 1))], 1).reshape(4, 2, 7), y.reshape(4, 2)))[0]
+
+    program = compare(train, reals(7), reals(8, 6), reals(8))
+    assert [step.inputs for step in program.steps if step.name == "prepare"] == [(program.inputs[1],)]
+
+
 def test_an_early_factor_meets_few_elements(compare: Callable[..., Program]) -> None:
     program = compare(lambda q, k: 0.3 * (q @ k.T), reals(9, 4), reals(9, 4))
     assert [program.slots[step.outputs[0]].shape for step in program.steps] == [(9, 4), (9, 9)]
@@ -136,7 +147,7 @@ def test_named_values_of_a_kept_product_are_known(compiled: Callable[..., Progra
 
 def test_the_passes_are_printable() -> None:
     lines = describe().splitlines()
-    assert len(lines) == len(dict.fromkeys(PASSES))
+    assert len(lines) == len(dict.fromkeys((*PASSES, *OUTERMOST)))
     assert all(len(line.split()) > 3 for line in lines)
 
 

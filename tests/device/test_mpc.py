@@ -109,7 +109,7 @@ def test_a_party_outside_of_the_device_cannot_share_and_learns_nothing(tmp_path:
         mpc = session.mpc()
         with pytest.raises(ConfigError, match="dave takes no part in MPC"):
             mpc.share(session.plain("dave").put(X))
-        with pytest.raises(ConfigError, match="cannot reveal to dave: the parties of MPC.* are alice, bob, carol"):
+        with pytest.raises(ConfigError, match=r"cannot reveal to dave: the parties of MPC.* are alice, bob, carol"):
             tacit.reveal(mpc.share(session.plain("alice").put(X)), to="dave", because="curious")
         # A second device among others, used in turns with the first.
         other = session.mpc(parties=["dave", "carol", "alice"])
@@ -347,12 +347,12 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_kept(
 
     with pytest.raises(InputError, match=r"holds \['x'\], but not 'y'"):
         mpc.restore(["y"], one)
-    with pytest.raises(InputError, match="no share file alice.share: No such file"):
+    with pytest.raises(InputError, match=r"no share file alice.share: No such file"):
         mpc.restore(["x"], tmp_path / "none")
     good = {name: (one / f"{name}.share").read_bytes() for name in session.parties}
     cases = {
         "files belong to different models": {"bob": (two / "bob.share").read_bytes()},
-        "bob.share is damaged": {"bob": good["bob"][:-40] + b"\0" + good["bob"][-39:]},
+        "bob.share is damaged": {"bob": good["bob"][:-40] + bytes([good["bob"][-40] ^ 1]) + good["bob"][-39:]},
         "alice.share is damaged": {"alice": good["alice"][:20]},
         "bob.share holds alice's shares": {"bob": good["alice"]},
         "carol.share holds bob's shares": {"carol": good["bob"]},

@@ -41,6 +41,7 @@ ROWS = [[1, 2], [3, 4]]
         (pd.Series([1, 2]), np.int64),
         (pd.Series([1.5, None]), np.float64),
         (pd.Series([1, 2], dtype="Int64"), np.int64),
+        (pd.Series([1, None], dtype="Int64"), np.float64),
         (pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]}), np.float64),
         (pa.array([1, 2]), np.int64),
         (pa.array([True, False]), np.bool_),
@@ -78,7 +79,6 @@ def test_numbers_of_every_kind_are_taken(data: Any, dtype: Any) -> None:
         (np.array([2**63], np.uint64), "9223372036854775808, beyond 63 bits"),
         (np.ma.masked_array([1, 2], mask=[True, False]), "1 entries of the array are masked"),
         (pd.Series(["a", "b"]), "has no numeric meaning"),
-        (pd.Series([1, None], dtype="Int64"), "object"),
         (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
         (pd.DataFrame({"a": [1], "b": ["x"]}), "object"),
         (pa.array(["a"]), "has no numeric meaning"),
@@ -165,6 +165,6 @@ def test_errors_at_one_party_leave_the_session_as_it_was(session: Session) -> No
         alice.procedure("absent", [x], {}, 1)
     with pytest.raises(InputError, match="parameters of 'procedure' cannot be sent"):
         alice.procedure("absent", [x], {"value": object()}, 1)
-    with pytest.raises(InputError, match="complex128"):
+    with pytest.raises(InputError, match="<c16"):
         session.ask(["alice"], "get", {"id": x.id}, [np.array([1j])])
     np.testing.assert_array_equal(alice.get(x), [1.0, 2.0])

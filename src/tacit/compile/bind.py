@@ -141,6 +141,13 @@ async def _pad(k: Kernel, x: Value, value: Any, *, widths: Any) -> Value:
     return await FUNCTIONS["pad"](k, x, widths, value)
 
 
+async def _prepare(k: Kernel, x: Value) -> Value:
+    """x itself, opened under its mask where the protocol works that way."""
+    if type(x) is Fixed or type(x) is Integer:
+        await k.prepare(x.share)
+    return x
+
+
 async def _scatter_add(k: Kernel, x: Value, positions: Any, updates: Value) -> Value:
     """x with updates added at public positions, -1 meaning nowhere."""
     size = x.shape[0]
@@ -168,6 +175,7 @@ _ADAPTERS: Mapping[str, Callable[[Step, int], tuple[Call, dict[str, Any]]]] = {
     "reverse": _renamed("flip", axis="axes"),
     "pad": _own(_pad),
     "scatter_add": _own(_scatter_add),
+    "prepare": _own(_prepare),
     "convert": _convert,
     "dot_general": _renamed("dot_general", axes="contract"),
     "conv": _convolution,

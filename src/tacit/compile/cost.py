@@ -120,7 +120,7 @@ def cost(
 ) -> Cost:
     """Price a program: one dry run for each party named in `sessions`.
 
-    Sharing the inputs and revealing the outputs is not part of it. Computes nothing on data, sends nothing.
+    Inputs count as freshly shared by their owners. Sharing them and revealing the outputs is not part of the price. Computes nothing on data, sends nothing.
     """
     chosen = find_network(network)
     runs = {party: _DryRun(program, session, bits) for party, session in sessions.items()}
@@ -212,10 +212,14 @@ class _Ledger:
         """The rounds of the longest chain by operation and line: from the last step back to what it waited for."""
         by_where = {id(entry.where): entry for entry in self.entries}
         steps = [entry for entry in self.entries if entry.where.name not in _CONTROL]
+        last = {entry.deferred.generation: entry for entry in steps}
         entry = max(steps, key=lambda entry: entry.deferred.generation, default=None)
         due: dict[tuple[str, str], int] = {}
         ended = 0 if entry is None else entry.deferred.generation
         while entry is not None:
+            if entry.where.name in _CONTROL and ended > entry.base:
+                entry = last.get(ended)  # what waited for a loop waited for the last step in it
+                continue
             if entry.where.name not in _CONTROL:
                 key = (entry.where.name, entry.where.line)
                 due[key] = due.get(key, 0) + ended - entry.base

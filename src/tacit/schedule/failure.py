@@ -23,20 +23,21 @@ class Failure:
     """The process ended or stopped: it cannot say why."""
 
 
-def rebuild(fields: Mapping[str, Any]) -> Failure:
-    """The error a party reported, by the name of its class; only our own classes are made."""
+def rebuild(party: str, fields: Mapping[str, Any]) -> Failure:
+    """The error a party reported, by the name of its class; only our own classes are made. It names the party."""
     kind = getattr(errors, str(fields.get("type")), SessionError)
     if not (isinstance(kind, type) and issubclass(kind, TacitError)):
         kind = SessionError
     error: TacitError = kind.__new__(kind)
-    Exception.__init__(error, str(fields.get("message")))
+    message, fatal = str(fields.get("message")), bool(fields.get("fatal", True))
+    Exception.__init__(error, message if not fatal or party in message else f"{party}: {message}")
     facts = fields.get("facts")
     if isinstance(facts, dict):
         vars(error).update({str(name): value for name, value in facts.items() if isinstance(value, (int, float, str))})
     for name in ("peer", "operation"):
         if issubclass(kind, (errors.LinkError, errors.ProtocolMismatch)) and not hasattr(error, name):
             setattr(error, name, "" if name == "peer" else None)
-    return Failure(error, fatal=bool(fields.get("fatal", True)))
+    return Failure(error, fatal=fatal)
 
 
 def root_cause(failures: Mapping[str, Failure]) -> TacitError:

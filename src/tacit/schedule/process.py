@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -43,7 +43,8 @@ class PartyProcess:
         path = folder / f"{name}.json"
         path.write_text(json.dumps({**config, **parent, "name": name}), encoding="utf-8")
         ours, theirs = socket.socketpair()
-        with theirs, log.open("wb") as output:
+        with ExitStack() as undo, theirs, log.open("wb") as output:
+            undo.enter_context(ours)
             process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [
                     *(sys.executable, "-m", "tacit.schedule.worker", "--config", str(path)),
@@ -55,6 +56,7 @@ class PartyProcess:
                 stderr=output,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
+            undo.pop_all()
         return cls(name, process, ControlLine(ours, name, patience=patience))
 
     @property

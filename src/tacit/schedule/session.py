@@ -319,7 +319,7 @@ class Session:
             return Failure(PeerDied(reason, peer=party), gone=True)
         except TacitError as error:
             return Failure(error)
-        return rebuild(fields) if kind == "error" else (fields, blobs)
+        return rebuild(party, fields) if kind == "error" else (fields, blobs)
 
     # --- processes ----------------------------------------------------------------------------------------------
 

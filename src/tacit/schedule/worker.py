@@ -43,6 +43,9 @@ from tacit.schedule.shares import read_shares, write_shares
 
 ALONE = frozenset({"get", "call", "encode", "constant", "save", "restore", "profile"})
 """Commands that touch no peer and are answered: an error in them leaves the session as it was."""
+SPIN_SECONDS = 0.0002
+"""How long a party looks for a message before it sleeps: waking up costs more than most rounds (200 rounds of 64 products:
+110 ms without, 45 ms with). It yields the processor while it looks, because parties may outnumber cores."""
 PR_SET_PDEATHSIG = 1
 FAREWELL_SECONDS = 1.0
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
@@ -124,10 +127,12 @@ class Worker:
         self, blobs: list[np.ndarray], *, inputs: list[int], outputs: list[int]
     ) -> tuple[dict[str, Any], list[Any]]:
         """Run an exported JAX function on plain values."""
+        import jax
         from jax import export
 
-        function = export.deserialize(bytearray(blobs[0].tobytes()))
-        results = function.call(*[self.value(id) for id in inputs])
+        with jax.enable_x64(True):  # the party's own values keep their double precision
+            function = export.deserialize(bytearray(blobs[0].tobytes()))
+            results = function.call(*[self.value(id) for id in inputs])
         self.values.update(zip(outputs, [np.asarray(result) for result in results], strict=True))
         return {}, []
 
@@ -409,7 +414,7 @@ def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
         "session": bytes.fromhex(config["session"]),
         "listener": socket.socket(fileno=listener),
         "timeout": config["connect_timeout"],
-        "settings": LinkSettings(patience=config["deadline"]),
+        "settings": LinkSettings(patience=config["deadline"], spin_seconds=SPIN_SECONDS),
     }
     if config["danger_plain_tcp"]:
         return dict(danger_plain_tcp(name, addresses, **options))

@@ -11,6 +11,7 @@ from tacit.compile.passes.dead import drop_dead
 from tacit.compile.passes.defer import defer_truncation
 from tacit.compile.passes.factor import factor, settle
 from tacit.compile.passes.hoist import hoist
+from tacit.compile.passes.opening import open_early
 from tacit.compile.passes.pool import commute_pooling
 from tacit.compile.passes.recognise import recognise
 from tacit.compile.passes.schedule import schedule
@@ -37,15 +38,19 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(program: Program, passes: Sequence[Pass] = PASSES) -> Program:
-    """Run the passes in order on the program and on every body, innermost first."""
-    program = program.with_bodies(lambda body: optimise(body, passes))
-    for rewrite in passes:
+OUTERMOST: tuple[Pass, ...] = (open_early,)
+"""What is done to the whole program, and not to its bodies."""
+
+
+def optimise(program: Program, passes: Sequence[Pass] = PASSES, outermost: Sequence[Pass] = OUTERMOST) -> Program:
+    """Run the passes in order on the program and on every body, innermost first; at last `outermost`."""
+    program = program.with_bodies(lambda body: optimise(body, passes, ()))
+    for rewrite in (*passes, *outermost):
         program = rewrite(program)
     validate(program)
     return program
 
 
-def describe(passes: Sequence[Pass] = PASSES) -> str:
+def describe(passes: Sequence[Pass] = (*PASSES, *OUTERMOST)) -> str:
     """The flow in words: each pass, where it first occurs, with the first line of its docstring."""
     return "\n".join(f"{p.__name__:18} {(p.__doc__ or '').strip().splitlines()[0]}" for p in dict.fromkeys(passes))

@@ -2,7 +2,7 @@
 
 c x y = c (x y), sum(c x) = c sum(x), c x + c y = c (x + y). A factor below one that is applied first costs digits that the
 following product would have needed: the 1/n of a mean loss, applied to the cotangents, would cost every gradient log2 n
-bits. Applied last it meets the learning rate, and both are one factor. Where it met none, and a product has more elements than
+bits. (A factor above one stays where it is: applied last, it would magnify rounding.) Applied last it meets the learning rate, and both are one factor. Where it met none, and a product has more elements than
 one of its operands, `settle` takes it back to the smaller operand.
 """
 
@@ -111,7 +111,7 @@ class _Puller:
             return None
         for constant, x in (step.inputs, step.inputs[::-1]):
             c = self.edit.scalar(constant)
-            if c is not None and c != round(c) and not slots[x].public and slots[x] == slots[slot]:
+            if c is not None and abs(c) < 1 and not slots[x].public and slots[x] == slots[slot]:
                 return x, c
         return None
 

@@ -6,6 +6,7 @@ their way out, and on their way in go from the transport into the caller's array
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -301,6 +302,7 @@ class StreamChannel:
     def _spin(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
+            os.sched_yield()
             if not self.absorb() or (self._inbox.fresh and self._inbox.unread):
                 return True
         return False

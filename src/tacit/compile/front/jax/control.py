@@ -212,6 +212,10 @@ def _loop(
 
     `outputs` are the shapes and dtypes of the final carries and of the stacked rows of results.
     """
+    if length == 1:
+        results = body(b, list(carry), [ops.index(b, x, 0, 0) if isinstance(x, Ref) else np.asarray(x)[0] for x in rows], consts)
+        count = len(carry)
+        return [*results[:count], *(_stacked_once(b, y) for y in results[count:])]
     invariant = {n: np.asarray(x)[0] for n, x in enumerate(rows) if not isinstance(x, Ref) and _constant(x)}
     varying = [x for n, x in enumerate(rows) if n not in invariant]
     shared = [x for x in consts if isinstance(x, Ref)]
@@ -238,6 +242,10 @@ def _loop(
         refs[n] if n in refs else np.broadcast_to(np.asarray(result), (length, *np.shape(result)))
         for n, result in enumerate(results)
     ]
+
+
+def _stacked_once(b: Builder, y: Operand) -> Operand:
+    return ops.reshape(b, y, (1, *y.shape)) if isinstance(y, Ref) else np.asarray(y)[None]
 
 
 def _constant(rows: Operand) -> bool:
