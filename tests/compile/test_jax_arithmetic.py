@@ -39,6 +39,11 @@ CASES: dict[str, tuple[Any, ...]] = {
     "seventh": (lambda x: x**7 / 10, X),
     "where": (lambda x, y: jnp.where(x > y, x, 2 * y), X, Y),
     "comparisons": (lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != x), X, Y),
+    "with_constants": (
+        lambda x: (x < 0, x > 0, x >= 0.5, x <= -0.5, x < 1, x <= 0, x + 1.5, 1.5 - x, x - 1.5, x * 0.3),
+        X,
+    ),
+    "integer_with_constants": (lambda i: (i < 7, i > 7, i >= 7, i <= 7, i + 3, 3 - i, i * 5), integers(20, 6)),
     "extrema": (lambda x, y: (jnp.maximum(x, y), jnp.minimum(x, y), jnp.clip(x, -0.5, 0.5)), X, Y),
     "clip_by_secret": (lambda x, y: jnp.clip(x, y, y + 1), X, Y),
     "abs_sign": (lambda x: (jnp.abs(x), jnp.sign(x), jnp.fabs(x)), X),

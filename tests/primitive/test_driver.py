@@ -326,8 +326,8 @@ def test_a_detour_returns_the_operation_number_also_after_an_error() -> None:
         )
         assert parties["alice"].operation == 1
     assert parties["alice"].operation == parties["bob"].operation == 0
+    parties["alice"].channels["bob"].channel.close()
     with pytest.raises(LinkError), parties["alice"].detour():
-        parties["alice"].channels["bob"].channel.close()
         parties["alice"].run(program(parties["alice"], "bob"))
     assert parties["alice"].operation == 0
 

@@ -13,10 +13,14 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from tacit.compile import public
+from tacit.compile.constant import MIRRORED, order_with, product_with, sum_with
+from tacit.compile.contraction import contraction
 from tacit.compile.program import SlotType, Step
 from tacit.foundation.errors import UnsupportedOperation
 from tacit.primitive.mpc.form import Geometry
 from tacit.primitive.mpc.function import FUNCTIONS
+from tacit.primitive.mpc.function.arithmetic import bilinear
+from tacit.primitive.mpc.function.chunk import CHUNK
 from tacit.primitive.mpc.function.operand import constant
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
@@ -45,14 +49,20 @@ def bind(step: Step, types: tuple[SlotType, ...], constants: Mapping[int, Any], 
         return Bound(_embed(types[step.outputs[0]], bits), {}, local=True)
     if all(declared.public for declared in inputs):
         return Bound(_public(step), {}, local=True)
+    local = _is_local(step, inputs, constants, raised)
     adapter = _ADAPTERS.get(step.name)
-    if adapter is not None:
+    fast = _with_constant(step, inputs, constants)
+    if fast is not None:
+        return Bound(fast, {}, local)
+    if step.name == "dot_general":
+        function, params = _contraction(step, inputs)
+    elif adapter is not None:
         function, params = adapter(step, bits)
     else:
         function, params = _library(step.name), dict(step.params)
     if step.name in _SCALED and "bits" not in params:
         params["bits"] = bits
-    return Bound(function, params, _is_local(step, inputs, constants, raised))
+    return Bound(function, params, local)
 
 
 def prepared(array: Any, bits: int) -> Any:
@@ -133,6 +143,36 @@ def _convert(step: Step, bits: int) -> tuple[Call, dict[str, Any]]:
     return _library("to_integer"), {}
 
 
+def _contraction(step: Step, inputs: list[SlotType]) -> tuple[Call, dict[str, Any]]:
+    p = step.params
+    form = contraction(inputs[0].shape, inputs[1].shape, p["contract"], p["batch"])
+    keep = bool(p.get("keep"))
+
+    async def compute(k: Kernel, x: Value, y: Value) -> Value:
+        return await bilinear(k, form, x, y, keep=keep)
+
+    return compute, {}
+
+
+def _with_constant(step: Step, inputs: list[SlotType], constants: Mapping[int, Any]) -> Call | None:
+    """A sum or an element-wise product of a secret number and a constant of its kind, encoded beforehand."""
+    if step.name not in {"add", "sub", "mul", "lt", "le", "gt", "ge"}:
+        return None
+    for place in (0, 1):
+        values = constants.get(step.inputs[1 - place])
+        if values is None or inputs[place].public or inputs[place].kind == "bool":
+            continue
+        if step.name in MIRRORED:
+            whole = inputs[1 - place].shape in {(), inputs[place].shape}
+            fits = inputs[place].size <= CHUNK and whole and inputs[place].kind == inputs[1 - place].kind
+            return order_with(step.name, values, place) if fits else None
+        if inputs[place].kind == inputs[1 - place].kind:
+            if step.name == "mul":
+                return product_with(values, place, keep=bool(step.params.get("keep")))
+            return sum_with(step.name, values, place)
+    return None
+
+
 def _own(function: Call) -> Callable[[Step, int], tuple[Call, dict[str, Any]]]:
     return lambda step, _: (function, dict(step.params))
 
@@ -177,7 +217,6 @@ _ADAPTERS: Mapping[str, Callable[[Step, int], tuple[Call, dict[str, Any]]]] = {
     "scatter_add": _own(_scatter_add),
     "prepare": _own(_prepare),
     "convert": _convert,
-    "dot_general": _renamed("dot_general", axes="contract"),
     "conv": _convolution,
     "conv_image_gradient": _convolution,
     "conv_kernel_gradient": _convolution,

@@ -48,8 +48,9 @@ class Plan:
         self.inputs = program.inputs
         self.outputs = program.outputs
         self.template: list[Any] = [None] * len(program.slots)
-        for slot, array in program.constants.items():
-            self.template[slot] = prepared(array, bits)
+        constants = {slot: prepared(array, bits) for slot, array in program.constants.items()}
+        for slot, array in constants.items():
+            self.template[slot] = array
         written = {slot for step in program.steps for slot in step.outputs}
         raised = raised_slots(program)
         consumers: list[list[Node]] = [[] for _ in program.slots]
@@ -72,7 +73,7 @@ class Plan:
                 node.bodies = tuple(Plan(body, bits) for body in step.bodies)
                 node.params = dict(step.params)
             else:
-                bound = bind(step, program.slots, program.constants, raised, bits)
+                bound = bind(step, program.slots, constants, raised, bits)
                 node.function, node.params, node.local = bound.function, dict(bound.params), bound.local
             for slot in waits | inputs:
                 consumers[slot].append(node)

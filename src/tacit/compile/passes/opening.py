@@ -40,7 +40,7 @@ def open_early(program: Program) -> Program:
 
 def multiplied_inputs(body: Program) -> set[int]:
     """Which inputs of a body, by place, reach a product of two secrets through nothing but moves."""
-    reached = set()
+    reached: set[int] = set()
     for step in body.steps:
         if step.name in PRODUCTS and not any(body.slots[slot].public for slot in step.inputs):
             reached.update(step.inputs)

@@ -213,7 +213,9 @@ def _loop(
     `outputs` are the shapes and dtypes of the final carries and of the stacked rows of results.
     """
     if length == 1:
-        results = body(b, list(carry), [ops.index(b, x, 0, 0) if isinstance(x, Ref) else np.asarray(x)[0] for x in rows], consts)
+        results = body(
+            b, list(carry), [ops.index(b, x, 0, 0) if isinstance(x, Ref) else np.asarray(x)[0] for x in rows], consts
+        )
         count = len(carry)
         return [*results[:count], *(_stacked_once(b, y) for y in results[count:])]
     invariant = {n: np.asarray(x)[0] for n, x in enumerate(rows) if not isinstance(x, Ref) and _constant(x)}
