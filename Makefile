@@ -69,6 +69,7 @@ docs: $(NATIVE) ## build the documentation, with every warning an error, and run
 generate: $(NATIVE) ## rewrite the parts of the documentation that are generated from the code
 	@$(BIN)/python scripts/generate_error_page.py
 	@$(BIN)/python scripts/generate_function_page.py
+	@$(BIN)/python -m tacit.compile.coverage > docs/coverage.md
 
 native: $(INSTALLED) ## rebuild the kernels in place
 	@scripts/setup.sh native

@@ -147,7 +147,9 @@ async def _arranged(
         return np.add(np.multiply(s[:, key], sign) << np.uint64(room), s[:, width - 1])
 
     packed = k.linear(pack, table)
-    await k.prepare(packed)  # one opening of the keys serves all their comparisons: half the bytes, a round less in each
+    await k.prepare(
+        packed
+    )  # one opening of the keys serves all their comparisons: half the bytes, a round less in each
     ranking = Ranking(lines, length, wanted)
     while not ranking.done:
         ranking.learn(await _compared(k, packed, *ranking.ask()))
