@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit import MPC, Session
+from tacit import MPC, Replicated, Session
 from tacit.device import mpc as module
 from tacit.device.caller import user_line
 from tacit.foundation.errors import (
@@ -408,3 +408,20 @@ def test_a_pending_result_keeps_what_it_needs(session: Session, mpc: MPC) -> Non
     del x
     held(session)
     np.testing.assert_allclose(open_to_bob(pending), (X + 1) * 2, atol=2**-15)
+
+
+def test_devices_of_two_protocols_side_by_side(session: Session, mpc: MPC, tmp_path: Path) -> None:
+    other = session.mpc(Replicated(), parties=["carol", "alice", "bob"])
+    value = session.plain("bob").put(X)
+    a, b = mpc.share(value), other.share(value)
+    for _ in range(2):
+        a, b = a * a, b * b
+        np.testing.assert_allclose(open_to_bob(a), open_to_bob(b), atol=2**-12)
+    picked = [open_to_bob(np.where(x > 1.0, x, -x).max(axis=1)) for x in (a, b)]
+    np.testing.assert_allclose(picked[0], picked[1], atol=2**-12)
+    other.save({"b": b}, tmp_path)
+    np.testing.assert_array_equal(open_to_bob(other.restore(["b"], tmp_path)["b"]), open_to_bob(b))
+    with pytest.raises(
+        InputError, match=r"holds alice's shares under ReplicatedKernel .* not alice's under AssistedKernel"
+    ):
+        mpc.restore(["b"], tmp_path)
