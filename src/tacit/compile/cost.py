@@ -200,12 +200,17 @@ class _Ledger:
         self._driver = driver
         self.entries: list[_Entry] = []
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where) -> Deferred:
+    @property
+    def generation(self) -> int:
+        """The driver's present round."""
+        return self._driver.generation
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where, generation: int | None = None) -> Deferred:
         """Spawn and note."""
-        running = self._driver._running  # noqa: SLF001  (the driver keeps no public note of the present round)
-        base, parent = (0, None) if running is None else (running.generation, running.where)
-        deferred = self._driver.spawn(coroutine, where)
-        self.entries.append(_Entry(where, parent, base, deferred))
+        running = self._driver._running  # noqa: SLF001  (the driver keeps no public note of the present operation)
+        base = self._driver.generation if generation is None else generation
+        deferred = self._driver.spawn(coroutine, where, generation)
+        self.entries.append(_Entry(where, None if running is None else running.where, base, deferred))
         return deferred
 
     def critical(self) -> dict[tuple[str, str], int]:

@@ -30,8 +30,12 @@ from tacit.primitive.profile import Where
 class Spawner(Protocol):
     """What the interpreter needs of a driver."""
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where) -> Deferred:
-        """Start a coroutine beside the running one."""
+    @property
+    def generation(self) -> int:
+        """The round that the running coroutine is in."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where, generation: int | None = None) -> Deferred:
+        """Start a coroutine beside the running one, whose last operand came in round `generation`."""
 
 
 class Observer(Protocol):
@@ -63,7 +67,20 @@ async def execute(
 class Run:
     """One execution of a plan, or of one iteration of a loop."""
 
-    __slots__ = ("driver", "k", "left", "loop", "missing", "number", "observer", "plan", "spawned", "uses", "values")
+    __slots__ = (
+        "driver",
+        "k",
+        "left",
+        "loop",
+        "missing",
+        "number",
+        "observer",
+        "plan",
+        "rounds",
+        "spawned",
+        "uses",
+        "values",
+    )
 
     def __init__(
         self,
@@ -79,6 +96,8 @@ class Run:
         self.plan = plan
         self.observer = observer
         self.values = plan.template.copy()
+        # The round in which the last operand of each node came: a step that another step's result wakes may wait for longer.
+        self.rounds = [driver.generation if loop is None else loop.start] * len(plan.nodes)
         self.uses = plan.uses.copy()
         self.loop = loop
         self.number = number
@@ -110,21 +129,21 @@ class Run:
                 try:
                     coroutine.send(None)
                 except StopIteration as stop:
-                    self._written(node, stop.value, ready)
+                    self._written(node, stop.value, ready, self.rounds[node.number])
                 else:
                     raise RuntimeError(f"{node.name} was taken to be local, but waits for a peer")
             else:
                 where = Where(node.number, node.name, node.line)
-                self.spawned.append(self.driver.spawn(self._interact(node), where))
+                self.spawned.append(self.driver.spawn(self._interact(node), where, self.rounds[node.number]))
 
-    def provide(self, slot: int, value: Value) -> list[Node]:
-        """Set an input of a loop's iteration; the nodes that became ready."""
+    def provide(self, slot: int, value: Value, generation: int) -> list[Node]:
+        """Set an input of a loop's iteration, known since round `generation`; the nodes that became ready."""
         assert self.loop is not None
         self.values[slot] = value
         ready: list[Node] = []
-        self._wake(slot, ready)
+        self._wake(slot, ready, generation)
         if slot in self.loop.sinks:
-            self.loop.hand(self.number, slot, value)
+            self.loop.hand(self.number, slot, value, generation)
         self._count()
         return ready
 
@@ -137,13 +156,13 @@ class Run:
             result = await node.function(self.k, *arguments, **node.params)
         del arguments
         ready: list[Node] = []
-        self._written(node, result, ready)
+        self._written(node, result, ready, self.driver.generation)
         if ready:
             self.advance(ready)
         if self.loop is not None:
             self.loop.drain()
 
-    def _written(self, node: Node, result: Any, ready: list[Node]) -> None:
+    def _written(self, node: Node, result: Any, ready: list[Node], generation: int) -> None:
         """Store results, free what nobody reads any more, and add the nodes that became ready."""
         values, uses, loop = self.values, self.uses, self.loop
         for slot in node.inputs:
@@ -155,16 +174,18 @@ class Run:
                 self.observer(self.plan, slot, value)
             if uses[slot]:
                 values[slot] = value
-            self._wake(slot, ready)
+            self._wake(slot, ready, generation)
             if loop is not None and slot in loop.sinks:
-                loop.hand(self.number, slot, value)
+                loop.hand(self.number, slot, value, generation)
         if loop is not None:
             self._count()
 
-    def _wake(self, slot: int, ready: list[Node]) -> None:
-        missing = self.missing
+    def _wake(self, slot: int, ready: list[Node], generation: int) -> None:
+        missing, rounds = self.missing, self.rounds
         for consumer in self.plan.consumers[slot]:
             number = consumer.number
+            if rounds[number] < generation:
+                rounds[number] = generation
             missing[number] -= 1
             if not missing[number]:
                 ready.append(consumer)
@@ -231,15 +252,16 @@ class Loop:
         self._rows = arguments[second:]
         self._entries = self.body.inputs[first:second]
         self._live: dict[int, Run] = {}
-        self._early: dict[int, list[tuple[int, Value]]] = {}
+        self._early: dict[int, list[tuple[int, Value, int]]] = {}
         self._handed: deque[tuple[Run, list[Node]]] = deque()
         self._results: list[list[Value]] = [[] for _ in range(self._length)]
+        self.start = run.driver.generation
         self._begun = 0
         self._due = min(AHEAD, self._length)
 
     async def outputs(self) -> list[Value]:
         """Run all iterations; final carries, then stacked results."""
-        self._early[0] = list(enumerate(self._initial))
+        self._early[0] = [(carry, value, self.start) for carry, value in enumerate(self._initial)]
         self.drain()
         await all_done(self.spawned)
         carries = len(self._entries)
@@ -249,16 +271,17 @@ class Loop:
             columns = [column[::-1] for column in columns]
         return [*final, *[await FUNCTIONS["stack"](self._run.k, *column, axis=0) for column in columns]]
 
-    def hand(self, number: int, slot: int, value: Value) -> None:
-        """A carry of iteration `number` is known: give it to the next one."""
+    def hand(self, number: int, slot: int, value: Value, generation: int) -> None:
+        """A carry of iteration `number` is known, since round `generation`: give it to the next one."""
         if number + 1 == self._length:
             return
         following = self._live.get(number + 1)
         for carry in self.sinks[slot]:
             if following is None:
-                self._early.setdefault(number + 1, []).append((carry, value))
+                self._early.setdefault(number + 1, []).append((carry, value, generation))
             else:
-                self._handed.append((following, following.provide(self._entries[carry], self._embedded(carry, value))))
+                ready = following.provide(self._entries[carry], self._embedded(carry, value), generation)
+                self._handed.append((following, ready))
 
     def finished(self, run: Run) -> None:
         """An iteration is over: keep its results, begin another."""
@@ -288,12 +311,12 @@ class Loop:
         given = [*zip(body.inputs[:first], self._consts, strict=True), *zip(body.inputs[second:], rows, strict=True)]
         self._handed.append((run, list(body.free)))
         for slot, value in given:
-            self._handed.append((run, run.provide(slot, value)))
-        for carry, value in self._early.pop(number, ()):
-            self._handed.append((run, run.provide(self._entries[carry], self._embedded(carry, value))))
+            self._handed.append((run, run.provide(slot, value, self.start)))
+        for carry, value, generation in self._early.pop(number, ()):
+            self._handed.append((run, run.provide(self._entries[carry], self._embedded(carry, value), generation)))
         for slot in self.sinks:
             if slot in body.program.constants:
-                self.hand(number, slot, run.values[slot])
+                self.hand(number, slot, run.values[slot], self.start)
 
     def _embedded(self, carry: int, value: Value) -> Value:
         return embed(self._run.k, value, self.body.type_of(self._entries[carry]), self.body.bits)

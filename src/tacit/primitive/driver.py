@@ -198,10 +198,17 @@ class Driver:
         request.generation = task.generation + (not silent)
         return request
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where) -> Deferred:
-        """Start a coroutine beside the running one; its result through the `Deferred`."""
-        parent = self._running
-        task = Task(coroutine, where, self._base if parent is None else parent.generation)
+    @property
+    def generation(self) -> int:
+        """The round that the running coroutine is in: the length of the chain of exchanges behind it."""
+        return self._base if self._running is None else self._running.generation
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where, generation: int | None = None) -> Deferred:
+        """Start a coroutine beside the running one; its result through the `Deferred`.
+
+        `generation` is the round of the last operand it uses, where that is not the running coroutine's.
+        """
+        task = Task(coroutine, where, self.generation if generation is None else generation)
         task.deferred = Deferred()
         self._live.add(task)
         self._ready.append((task, None))
@@ -209,7 +216,7 @@ class Driver:
 
     def resolve(self, deferred: Deferred, value: Any) -> None:
         """Give a deferred value that the running coroutine made itself; whoever awaits it goes on."""
-        self._resolve(deferred, value, self._base if self._running is None else self._running.generation)
+        self._resolve(deferred, value, self.generation)
 
     @contextmanager
     def detour(self) -> Iterator[None]:
