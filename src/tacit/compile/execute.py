@@ -184,8 +184,7 @@ class Run:
         missing, rounds = self.missing, self.rounds
         for consumer in self.plan.consumers[slot]:
             number = consumer.number
-            if rounds[number] < generation:
-                rounds[number] = generation
+            rounds[number] = max(rounds[number], generation)
             missing[number] -= 1
             if not missing[number]:
                 ready.append(consumer)
