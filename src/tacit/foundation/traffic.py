@@ -1,8 +1,8 @@
-"""What went over a channel, and where a party stands: the two records that both links and protocols speak of."""
+"""What went over a channel: the record that both links and protocols speak of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -20,16 +20,3 @@ class Traffic:
     payload_received: int = 0
     overhead_sent: int = 0
     overhead_received: int = 0
-
-
-@dataclass(frozen=True)
-class Where:
-    """The operation a party is at, for messages: its number, its name and the user's source line."""
-
-    operation: int
-    name: str
-    line: str = field(default="")
-
-    def __str__(self) -> str:
-        at = f" at {self.line}" if self.line else ""
-        return f"operation {self.operation} ({self.name}){at}"

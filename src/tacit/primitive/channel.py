@@ -11,9 +11,9 @@ from typing import Protocol, runtime_checkable
 
 from typing_extensions import Buffer
 
-from tacit.foundation.traffic import Traffic, Where
+from tacit.foundation.traffic import Traffic
 
-__all__ = ["Channel", "Traffic", "Where"]
+__all__ = ["Channel", "Traffic"]
 
 
 @runtime_checkable
