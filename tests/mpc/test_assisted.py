@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from three import NAMES, Parties
+from three import NAMES, Parties, inputs, ring, signed
 
 from tacit.foundation.errors import ConfigError
 from tacit.primitive.driver import Driver, gather
@@ -20,14 +20,6 @@ WORDS = st.integers(0, 2**64 - 1)
 NUMBERS = st.integers(-LIMIT, LIMIT)
 
 
-def ring(values):
-    return np.array([v % 2**64 for v in values], np.uint64)
-
-
-def signed(values):
-    return np.asarray(values, np.uint64).view(np.int64)
-
-
 @pytest.fixture(scope="module")
 def parties():
     return Parties(session.open_session)
@@ -36,10 +28,6 @@ def parties():
 @pytest.fixture(scope="module")
 def exact():
     return Parties(session.open_session, exact=True)
-
-
-async def inputs(k, *pairs):
-    return [await k.share(owner, values.shape, values if k.context.me == owner else None) for owner, values in pairs]
 
 
 OWNERS = st.sampled_from(NAMES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from three import NAMES, Parties
+from three import NAMES, Parties, inputs, ring, signed
 
 from tacit.foundation.errors import ConfigError, DomainError, ShapeError
 from tacit.primitive.driver import Driver, gather, run_together
@@ -31,14 +31,6 @@ OWNERS = st.sampled_from(NAMES)
 VECTORS = st.integers(1, 70).flatmap(lambda n: st.tuples(*[st.lists(WORDS, min_size=n, max_size=n)] * 2))
 
 
-def ring(values):
-    return np.array([v % 2**64 for v in values], np.uint64)
-
-
-def signed(values):
-    return np.asarray(values, np.uint64).view(np.int64)
-
-
 def draw(*shape):
     return np.random.default_rng(11).integers(0, 2**64, shape, np.uint64)
 
@@ -51,10 +43,6 @@ def parties():
 @pytest.fixture(scope="module")
 def exact():
     return Parties(session.open_session, exact=True)
-
-
-async def inputs(k, *pairs):
-    return [await k.share(owner, values.shape, values if k.context.me == owner else None) for owner, values in pairs]
 
 
 class Angle(Separable):

@@ -64,6 +64,21 @@ class Parties:
         return rounds.pop(), {name: d.profile.payload - before[name][1] for name, d in self.drivers.items()}
 
 
+def ring(values: Any) -> Any:
+    """Integers as ring elements."""
+    return np.array([v % 2**64 for v in values], np.uint64)
+
+
+def signed(values: Any) -> Any:
+    """Ring elements as signed integers."""
+    return np.asarray(values, np.uint64).view(np.int64)
+
+
+async def inputs(k: Any, *pairs: Any) -> list[Any]:
+    """Share (owner, ring elements) pairs."""
+    return [await k.share(owner, values.shape, values if k.context.me == owner else None) for owner, values in pairs]
+
+
 class ThreePartyWorld:
     """A protocol as a world of the function tests."""
 

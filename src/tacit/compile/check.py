@@ -207,8 +207,7 @@ class _Clear:
             self._largest[key] = size
 
     def _where(self) -> Where:
-        running = self._driver._running  # noqa: SLF001  (the driver keeps no public note of the present operation)
-        return Where(0, "program") if running is None else running.where
+        return self._driver.where or Where(0, "program")
 
 
 def secret(values: NDArray[Any], bits: int) -> Value:

@@ -207,10 +207,10 @@ class _Ledger:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], where: Where, generation: int | None = None) -> Deferred:
         """Spawn and note."""
-        running = self._driver._running  # noqa: SLF001  (the driver keeps no public note of the present operation)
+        parent = self._driver.where
         base = self._driver.generation if generation is None else generation
         deferred = self._driver.spawn(coroutine, where, generation)
-        self.entries.append(_Entry(where, None if running is None else running.where, base, deferred))
+        self.entries.append(_Entry(where, parent, base, deferred))
         return deferred
 
     def critical(self) -> dict[tuple[str, str], int]:

@@ -199,6 +199,11 @@ class Driver:
         return request
 
     @property
+    def where(self) -> Where | None:
+        """The operation that the running coroutine is at; None between programs."""
+        return None if self._running is None else self._running.where
+
+    @property
     def generation(self) -> int:
         """The round that the running coroutine is in: the length of the chain of exchanges behind it."""
         return self._base if self._running is None else self._running.generation

@@ -347,7 +347,3 @@ class NativeLocal:
     def permute_rows(self, x: Ring, permutation: NDArray[np.int64]) -> Ring:
         """Row i of the result is row permutation[i] of x."""
         return np.ascontiguousarray(np.take(x, permutation, axis=0))
-
-    def signed_shift(self, a: Ring, bits: int) -> Ring:
-        """a >> bits, sign kept."""
-        return np.right_shift(a.view(np.int64), bits).view(U64)

@@ -6,12 +6,14 @@ dry run reports are those of the real run, not those of a formula.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit.primitive.channel import Traffic
+from tacit.primitive.driver import Driver
 from tacit.primitive.local import NativeLocal, words_for
 from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Shape
 
@@ -53,8 +55,6 @@ class PhantomLocal(NativeLocal):
 
     def shift_right(self, a: Ring, bits: int) -> Ring:
         return phantom(a.shape)
-
-    signed_shift = shift_right
 
     def flat(self, a: Ring) -> Ring:
         return phantom(a.size)
@@ -145,6 +145,12 @@ class PhantomLocal(NativeLocal):
 
     def permute_rows(self, x: Ring, permutation: NDArray[np.int64]) -> Ring:
         return phantom(x.shape)
+
+
+def dry_party(names: Sequence[str], me: str) -> tuple[Driver, dict[str, PhantomPrg]]:
+    """The driver and the pairwise streams of a party in a dry run."""
+    peers = [name for name in names if name != me]
+    return Driver(me, {peer: PhantomChannel(peer) for peer in peers}), {peer: PhantomPrg() for peer in peers}
 
 
 class PhantomPrg:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives import hashes
@@ -11,18 +11,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tacit.primitive.driver import Driver, Exchange
 from tacit.primitive.local import NativeLocal
-from tacit.primitive.mpc.kernel import Ring, Shape
+from tacit.primitive.mpc.kernel import Ring
 from tacit.primitive.prg import Prg
 
 SEED_BYTES = 32
 Message = tuple[str, Ring]
-
-
-class RandomStreams(Protocol):
-    """What protocols ask of a keyed generator (`tacit.primitive.prg.Prg`)."""
-
-    def words(self, stream: int, shape: int | Shape) -> Ring:
-        """Uniform words; a stream number may be expanded once."""
 
 
 class Party:

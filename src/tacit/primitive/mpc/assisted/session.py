@@ -10,7 +10,7 @@ from tacit.primitive.local import NativeLocal
 from tacit.primitive.mpc.assisted.context import Context
 from tacit.primitive.mpc.assisted.kernel import AssistedKernel
 from tacit.primitive.mpc.party import agree
-from tacit.primitive.phantom import PhantomChannel, PhantomLocal, PhantomPrg
+from tacit.primitive.phantom import PhantomLocal, dry_party
 
 
 async def open_session(driver: Driver, names: Sequence[str], *, exact: bool = False) -> AssistedKernel:
@@ -26,7 +26,6 @@ async def open_session(driver: Driver, names: Sequence[str], *, exact: bool = Fa
 
 def dry_session(names: Sequence[str], me: str, *, exact: bool = False) -> tuple[AssistedKernel, Driver]:
     """A kernel that counts rounds and bytes of party `me` and computes nothing."""
-    peers = [name for name in names if name != me]
-    driver = Driver(me, {peer: PhantomChannel(peer) for peer in peers})
-    context = Context(driver, names, {peer: PhantomPrg() for peer in peers}, PhantomLocal())
+    driver, prgs = dry_party(names, me)
+    context = Context(driver, names, prgs, PhantomLocal())
     return AssistedKernel(context, exact=exact), driver

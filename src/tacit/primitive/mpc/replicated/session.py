@@ -10,7 +10,7 @@ from tacit.primitive.mpc.party import agree
 from tacit.primitive.mpc.replicated.context import Context
 from tacit.primitive.mpc.replicated.door import ReplicatedLocal, ReplicatedPhantom
 from tacit.primitive.mpc.replicated.kernel import ReplicatedKernel
-from tacit.primitive.phantom import PhantomChannel, PhantomPrg
+from tacit.primitive.phantom import dry_party
 
 
 async def open_session(driver: Driver, names: Sequence[str], *, exact: bool = False) -> ReplicatedKernel:
@@ -26,7 +26,6 @@ async def open_session(driver: Driver, names: Sequence[str], *, exact: bool = Fa
 
 def dry_session(names: Sequence[str], me: str, *, exact: bool = False) -> tuple[ReplicatedKernel, Driver]:
     """A kernel that counts rounds and bytes of party `me` and computes nothing."""
-    peers = [name for name in names if name != me]
-    driver = Driver(me, {peer: PhantomChannel(peer) for peer in peers})
-    context = Context(driver, names, {peer: PhantomPrg() for peer in peers}, ReplicatedPhantom())
+    driver, prgs = dry_party(names, me)
+    context = Context(driver, names, prgs, ReplicatedPhantom())
     return ReplicatedKernel(context, exact=exact), driver
