@@ -41,8 +41,9 @@ def test_messages_arrive_as_they_were_sent(blobs, fields):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ControlLine(ours, "alice").send("kind", fields, blobs)
-        kind, got, arrays = ControlLine(theirs, "the session").receive()
-    assert (kind, got) == ("kind", fields)
+        message = ControlLine(theirs, "the session").receive()
+    arrays = message.blobs
+    assert (message.kind, message.fields) == ("kind", fields)
     for array, blob in zip(arrays, blobs, strict=True):
         assert (array.dtype, array.shape) == (blob.dtype, blob.shape)
         assert array.tobytes() == blob.tobytes()
@@ -100,7 +101,7 @@ def test_slow_is_not_stalled(ends):
     array = np.arange(1 << 20, dtype=np.float64)
 
     def read() -> None:
-        received.append(party.receive()[2][0])
+        received.append(party.receive().blobs[0])
 
     received: list[np.ndarray] = []
     thread = threading.Thread(target=read)

@@ -21,6 +21,7 @@ from processes import alive, gone
 
 import tacit
 from tacit import Session
+from tacit.device.executor import Request
 from tacit.foundation.errors import (
     AuthenticationError,
     InputError,
@@ -187,10 +188,10 @@ def test_parties_that_run_different_programs(start: Callable[..., Session]) -> N
         fields = {"device": mpc.number, "digest": compiled.digest, "inputs": [x.id], "outputs": [900], "timing": False}
         requests[party] = fields
     with pytest.raises(ProtocolMismatch) as caught:
-        session._ask_each("run", requests)
+        session.call(Request("run", requests))
     told = " ".join([str(caught.value), *caught.value.__notes__])
     assert caught.value.peer in session.parties
-    assert re.search(rf"sent operation \d+ with \d+ bytes where operation \d+ with \d+ bytes was due.*{PLACE}", told)
+    assert re.search(rf"(alice|carol) runs program {one.digest[:16]}..., bob runs {two.digest[:16]}.*{PLACE}", told)
     is_over(session, "ProtocolMismatch")
 
 

@@ -45,10 +45,28 @@ class Observer(Protocol):
         """Take note of a slot's value."""
 
 
+@final
+class Tally:
+    """How many steps of a run are done; another thread may read it."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = 0
+
+
 async def execute(
-    k: Kernel, driver: Spawner, plan: Plan | Program, inputs: Sequence[Value], *, observer: Observer | None = None
+    k: Kernel,
+    driver: Spawner,
+    plan: Plan | Program,
+    inputs: Sequence[Value],
+    *,
+    observer: Observer | None = None,
+    tally: Tally | None = None,
 ) -> list[Value]:
     """Run a program on shared inputs and return its outputs; outputs that no secret enters are public arrays.
+
+    tally: counts the steps done, of `plan.size`.
 
     Costs: the rounds of the longest chain of steps, the bytes of all.
     Errors: InputError where the inputs do not fit the program; those of the functions.
@@ -60,7 +78,7 @@ async def execute(
     for slot, value in zip(plan.inputs, inputs, strict=True):
         if tuple(value.shape) != plan.type_of(slot).shape:
             raise InputError(f"an input of shape {value.shape} was given where {plan.type_of(slot)} is needed")
-    return await Run(k, driver, plan, observer).outputs(inputs)
+    return await Run(k, driver, plan, observer, tally or Tally()).outputs(inputs)
 
 
 @final
@@ -78,6 +96,7 @@ class Run:
         "plan",
         "rounds",
         "spawned",
+        "tally",
         "uses",
         "values",
     )
@@ -88,6 +107,7 @@ class Run:
         driver: Spawner,
         plan: Plan,
         observer: Observer | None,
+        tally: Tally,
         loop: Loop | None = None,
         number: int = 0,
     ) -> None:
@@ -95,6 +115,7 @@ class Run:
         self.driver = driver
         self.plan = plan
         self.observer = observer
+        self.tally = tally
         self.values = plan.template.copy()
         # The round in which the last operand of each node came: a step that another step's result wakes may wait for longer.
         self.rounds = [driver.generation if loop is None else loop.start] * len(plan.nodes)
@@ -165,6 +186,7 @@ class Run:
     def _written(self, node: Node, result: Any, ready: list[Node], generation: int) -> None:
         """Store results, free what nobody reads any more, and add the nodes that became ready."""
         values, uses, loop = self.values, self.uses, self.loop
+        self.tally.done += 1
         for slot in node.inputs:
             uses[slot] -= 1
             if not uses[slot]:
@@ -217,7 +239,7 @@ async def _switch(run: Run, node: Node, arguments: list[Value]) -> list[Value]:
     index = int(np.asarray(arguments[0]))
     body = node.bodies[min(max(index, 0), len(node.bodies) - 1)]
     types = [run.plan.type_of(slot) for slot in node.outputs]
-    results = await Run(run.k, run.driver, body, run.observer).outputs(arguments[1:])
+    results = await Run(run.k, run.driver, body, run.observer, run.tally).outputs(arguments[1:])
     return [embed(run.k, value, t, body.bits) for value, t in zip(results, types, strict=True)]
 
 
@@ -303,7 +325,7 @@ class Loop:
         number = self._begun
         self._begun += 1
         k, body = self._run.k, self.body
-        run = self._live[number] = Run(k, self._run.driver, body, self._run.observer, self, number)
+        run = self._live[number] = Run(k, self._run.driver, body, self._run.observer, self._run.tally, self, number)
         row = _Row(self._length - 1 - number if self._reverse else number)
         rows = [move(k, row, value) for value in self._rows]
         first, second = len(self._consts), len(self._consts) + len(self._entries)
@@ -337,4 +359,4 @@ AHEAD = 3
 """Iterations of a loop that may be under way at once."""
 _CONTROL = {"scan": _scan, "switch": _switch}
 
-__all__ = ["DEFAULT_BITS", "Observer", "Plan", "Spawner", "execute", "prepare"]
+__all__ = ["DEFAULT_BITS", "Observer", "Plan", "Spawner", "Tally", "execute", "prepare"]

@@ -39,7 +39,7 @@ class Plan:
     """A program compiled for a number of fraction bits; immutable, shared by all runs and all parties of a process."""
 
     __slots__ = (
-        "awaited", "bits", "consumers", "free", "inputs", "missing", "nodes", "outputs", "program", "start", "template", "uses",
+        "awaited", "bits", "consumers", "free", "inputs", "missing", "nodes", "outputs", "program", "size", "start", "template", "uses",
     )  # fmt: skip
 
     def __init__(self, program: Program, bits: int) -> None:
@@ -84,6 +84,8 @@ class Plan:
                 self.start.append(node)
                 if not inputs:
                     self.free.append(node)
+        self.size = sum(1 + _inner(node) for node in self.nodes)
+        """Steps of one run, those of loops as often as they run."""
         self.consumers = tuple(tuple(nodes) for nodes in consumers)
         self.uses = program.uses()
         for slot in program.constants:
@@ -92,6 +94,11 @@ class Plan:
     def type_of(self, slot: int) -> SlotType:
         """The declared type of a slot."""
         return self.program.slots[slot]
+
+
+def _inner(node: Node) -> int:
+    times: int = node.params.get("length", 1)
+    return times * max((body.size for body in node.bodies), default=0)
 
 
 _PLANS: OrderedDict[tuple[str, int], Plan] = OrderedDict()

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from tacit.device.handle import Record
+
 Answer = tuple[Mapping[str, Any], list[np.ndarray]]
+Answers: TypeAlias = Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command to some parties, with the fields that each of them gets. `answered`: whether they answer it."""
+
+    kind: str
+    fields: Mapping[str, Mapping[str, Any]]
+    blobs: Sequence[np.ndarray] = ()
+    answered: bool = True
+
+
+Steps: TypeAlias = Generator[Request, Answers, None]
+"""What a node of the graph does: it yields requests, one after the other, and is given their answers. Where a party could
+not do its part, the party's error is thrown in."""
+
+
+def ask(parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()) -> Request:
+    """The same command to each of the parties, to be answered."""
+    return Request(kind, dict.fromkeys(parties, fields), blobs)
+
+
+def tell(parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()) -> Request:
+    """The same command to each of the parties; it has no answer."""
+    return Request(kind, dict.fromkeys(parties, fields), blobs, answered=False)
 
 
 class Executor(Protocol):
-    """Sends commands to parties, in order, and waits only when asked to."""
+    """Sends commands to parties, in order, and runs graphs of them."""
 
     parties: tuple[str, ...]
 
@@ -30,3 +60,9 @@ class Executor(Protocol):
 
     def drop_later(self, ids: Sequence[int]) -> None:
         """Forget values of all parties, before the next command."""
+
+    def run(self, *values: Any, timing: bool = False) -> None:
+        """Compute everything pending that leads to the values."""
+
+    def note(self, record: Record) -> None:
+        """Keep a node's record for the picture of the session's graph."""

@@ -11,6 +11,7 @@ import secrets
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from types import MethodType
 from typing import Any, final
@@ -21,7 +22,8 @@ import numpy as np
 from tacit.compile.build import Compiled, compile_function
 from tacit.compile.front.jax.source import WRITTEN_AT
 from tacit.device.caller import user_line
-from tacit.device.executor import Executor
+from tacit.device.executor import Executor, Steps, ask, tell
+from tacit.device.handle import Device, Handle, Node, Task
 from tacit.device.named import Named
 from tacit.device.plain import STATIC, PlainValue, as_array
 from tacit.device.secret import Call, Secret
@@ -30,16 +32,20 @@ from tacit.primitive.mpc.protocol import Protocol, protocol_name
 
 CACHED_PROGRAMS = 256
 DTYPES = {"fixed": np.dtype(np.float32), "int": np.dtype(np.int32), "bool": np.dtype(np.bool_)}
+_KINDS = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.bool_}
 
 
 @final
-class MPC:
+class MPC(Device):
     """Parties that compute on shares under one protocol. Print it for its threat model."""
+
+    kind = "mpc"
 
     def __init__(self, executor: Executor, protocol: Protocol, names: Sequence[str]) -> None:
         self.executor = executor
         self.protocol = protocol
         self.names = tuple(names)
+        self.sees = f"shared between {', '.join(self.names)}: no single party"
         self.number = executor.new_id()
         self._shared: weakref.WeakKeyDictionary[PlainValue, Secret] = weakref.WeakKeyDictionary()
         self._programs: OrderedDict[Any, tuple[Compiled, Any]] = OrderedDict()
@@ -65,6 +71,8 @@ class MPC:
     def share(self, value: PlainValue) -> Secret:
         """Share a party's plain value. The same value is shared once, and stays shared as long as its handle lives.
 
+        A value that is there is shared now; one that is still to be computed is shared when it is.
+
         Reveals: nothing. Costs: 1 round, 8 bytes per element from the owner.
         Raises: FixedPointOverflow, DomainError or InputError of the owner before anything moves.
         """
@@ -74,11 +82,18 @@ class MPC:
         owner = value.device.party
         if owner not in self.names:
             raise ConfigError(f"{owner} takes no part in {self!r} and cannot share a value with it")
-        id = self.executor.new_id()
-        facts, _ = self.executor.ask([owner], "encode", {"device": self.number, "source": value.id, "id": id})[owner]
-        fields = {"device": self.number, "owner": owner, "id": id, "shape": facts["shape"], "kind": facts["kind"]}
-        self.executor.command(self.names, "share", fields)
-        secret = Secret.held(self, id, tuple(facts["shape"]), DTYPES[facts["kind"]])
+
+        def steps() -> Steps:
+            fields = {"device": self.number, "source": value.id, "id": secret.id}
+            facts, _ = (yield ask([owner], "encode", fields))[owner]
+            fields = {"device": self.number, "owner": owner, "id": secret.id, **facts}
+            yield tell(self.names, "share", fields)
+
+        task = Task(self, "share", [value], user_line(), steps)
+        kind = _KINDS.get(value.dtype.kind, np.float32)
+        secret = Secret(self, value.shape, kind, node=task)
+        if value.held:
+            self.executor.run(secret)
         self._shared[value] = secret
         return secret
 
@@ -87,7 +102,7 @@ class MPC:
         array = as_array(data)
         id = self.executor.new_id()
         answers = self.executor.ask(self.names, "constant", {"device": self.number, "id": id}, [array])
-        return Secret.held(self, id, array.shape, DTYPES[answers[self.names[0]][0]["kind"]])
+        return Secret(self, array.shape, DTYPES[answers[self.names[0]][0]["kind"]], id=id)
 
     # --- at rest ------------------------------------------------------------------------------------------------
 
@@ -128,15 +143,19 @@ class MPC:
             )
         described = answers[self.names[0]][0]["values"]
         return {
-            name: Secret.held(self, id, tuple(shape), DTYPES[kind])
+            name: Secret(self, shape, DTYPES[kind], id=id)
             for name, id, (kind, shape) in zip(names, ids, described, strict=True)
         }
 
     # --- computing ----------------------------------------------------------------------------------------------
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function on this device: arguments may be secrets, plain values (shared on the way) and public arrays."""
+        """The function on this device: arguments may be secrets, plain values (shared on the way) and public arrays.
 
+        Also as a decorator. Arguments and results may be any structure (pytree).
+        """
+
+        @wraps(function)
         def call(*arguments: Any) -> Any:
             return self.apply(function, arguments)
 
@@ -166,8 +185,8 @@ class MPC:
             operands = ", ".join(f"{x!r}" if isinstance(x, Secret) else _brief(x) for x in flat)
             raise InputError(f"{function}({operands}) at {line}: {str(error).splitlines()[0]}") from None
         outputs, out_tree = jax.tree.flatten(result)
-        call = Call(function, flat, tree, len(outputs), line)
-        results = [Secret.pending(self, call, i, tuple(o.shape), np.dtype(o.dtype)) for i, o in enumerate(outputs)]
+        call = Call(self, function, flat, tree, line)
+        results = [Secret(self, o.shape, o.dtype, node=call, index=i) for i, o in enumerate(outputs)]
         return jax.tree.unflatten(out_tree, results)
 
     def numpy(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
@@ -175,41 +194,47 @@ class MPC:
         return self.apply(Named(name), (tuple(arguments), dict(options)))
 
     def run(self, values: Sequence[Secret], *, timing: bool = False) -> None:
-        """Compute pending secrets now, together; they stay shared.
+        """Compute pending secrets now, together with what they depend on; they stay shared.
 
-        `last_run` then holds, by party, the seconds, rounds, bytes and messages of the run.
+        `last_run` then holds, by party, the seconds, rounds, bytes and messages of the last program.
         """
-        todo = list({id(s): s for s in values if s.id is None}.values())
-        if not todo:
-            return
-        compiled, leaves = self._compile(todo)
+        self.executor.run(list(values), timing=timing)
+
+    def program_steps(self, todo: list[Secret], calls: set[Node], *, timing: bool) -> Steps:
+        """Run calls as one program whose outputs are `todo`; everything else they use is held."""
+        compiled, leaves = self._compile(todo, calls)
         if compiled.digest not in self._loaded:
             blob = np.frombuffer(compiled.data, np.uint8)
-            self.executor.command(self.names, "program", {"digest": compiled.digest}, [blob])
+            yield tell(self.names, "program", {"digest": compiled.digest}, [blob])
             self._loaded.add(compiled.digest)
-        ids = [self.executor.new_id() for _ in todo]
         fields = {
             "device": self.number,
             "digest": compiled.digest,
             "inputs": [leaf.id for leaf in leaves],
-            "outputs": ids,
+            "outputs": [secret.id for secret in todo],
             "timing": timing,
         }
-        answers = self.executor.ask(self.names, "run", fields)
+        answers = yield ask(self.names, "run", fields)
         self.last_run = {party: facts for party, (facts, _) in answers.items()}
-        for secret, number in zip(todo, ids, strict=True):
-            secret.hold(number)
 
     def compile(self, values: Sequence[Secret]) -> Compiled:
-        """The program that would compute the pending secrets: print it, price it, hash it."""
-        return self._compile(list(values))[0]
+        """The program that would compute the pending secrets: print it, price it, hash it.
 
-    def _compile(self, todo: list[Secret]) -> tuple[Compiled, list[Secret]]:
+        Where values from other devices are still to come, it is the program as if they had.
+        """
+        todo = list(values)
+        return self.program(todo, _calls_behind(todo))
+
+    def program(self, todo: list[Secret], calls: set[Node]) -> Compiled:
+        """The program of exactly these calls."""
+        return self._compile(todo, calls)[0]
+
+    def _compile(self, todo: list[Secret], inside: set[Node]) -> tuple[Compiled, list[Secret]]:
         leaves: list[Secret] = []
         order: dict[int, int] = {}
         calls: list[Call] = []
         seen: dict[int, int] = {}
-        key = tuple(_describe(secret, leaves, order, calls, seen) for secret in todo)
+        key = tuple(_describe(secret, inside, leaves, order, calls, seen) for secret in todo)
         full_key = (
             key,
             tuple(_call_key(call, order, seen) for call in calls),
@@ -226,10 +251,9 @@ class MPC:
             def value(argument: Any) -> Any:
                 if not isinstance(argument, Secret):
                     return argument
-                if argument.id is not None:
+                if id(argument) in order:
                     return inputs[order[id(argument)]]
-                assert argument.call is not None
-                return results[id(argument.call)][argument.index]
+                return results[id(argument.node)][argument.index]
 
             for call in calls:
                 arguments = jax.tree.unflatten(call.tree, [value(argument) for argument in call.arguments])
@@ -249,38 +273,48 @@ class MPC:
         return compiled, leaves
 
     def _argument(self, leaf: Any) -> Any:
-        if isinstance(leaf, Secret):
-            if leaf.device is not self:
-                raise InputError(f"{leaf!r} belongs to another device than {self!r}")
+        if isinstance(leaf, Secret) and leaf.device is self:
             return leaf
         if isinstance(leaf, PlainValue):
             return self.share(leaf)
+        if isinstance(leaf, Handle):
+            raise InputError(f"{leaf!r} belongs to another device than {self!r}; bring it here with x.to(mpc)")
         if isinstance(leaf, STATIC) or not _is_data(leaf):
             return leaf
         return _public(leaf)
 
 
 def _is_device_value(leaf: Any) -> bool:
-    return isinstance(leaf, (Secret, PlainValue))
+    return isinstance(leaf, Handle)
 
 
 def _describe(
-    secret: Secret, leaves: list[Secret], order: dict[int, int], calls: list[Call], seen: dict[int, int]
+    secret: Secret,
+    inside: set[Node],
+    leaves: list[Secret],
+    order: dict[int, int],
+    calls: list[Call],
+    seen: dict[int, int],
 ) -> tuple[Any, ...]:
-    """Number a secret: ('leaf', i) or ('call', i, index); calls are listed so that arguments come first."""
-    if secret.id is not None:
+    """Number a secret: ('leaf', i) or ('call', i, index); calls are listed so that arguments come first.
+
+    A leaf is whatever no call of `inside` computes.
+    """
+
+    def leaf(secret: Secret) -> tuple[Any, ...]:
         if id(secret) not in order:
             order[id(secret)] = len(leaves)
             leaves.append(secret)
         return ("leaf", order[id(secret)])
+
+    if secret.node not in inside:
+        return leaf(secret)
     stack: list[tuple[Secret, bool]] = [(secret, False)]
     while stack:
         current, expanded = stack.pop()
-        call = current.call
-        if current.id is not None or call is None:
-            if current.id is not None and id(current) not in order:
-                order[id(current)] = len(leaves)
-                leaves.append(current)
+        call = current.node
+        if not isinstance(call, Call) or call not in inside:
+            leaf(current)
             continue
         if id(call) in seen:
             continue
@@ -290,7 +324,19 @@ def _describe(
             continue
         stack.append((current, True))
         stack.extend((argument, False) for argument in reversed(call.arguments) if isinstance(argument, Secret))
-    return ("call", seen[id(secret.call)], secret.index)
+    return ("call", seen[id(secret.node)], secret.index)
+
+
+def _calls_behind(secrets: Sequence[Secret]) -> set[Node]:
+    """Every pending call on the same device that leads to the secrets without leaving the device."""
+    found: set[Node] = set()
+    stack = [secret.node for secret in secrets]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call) and node not in found:
+            found.add(node)
+            stack.extend(argument.node for argument in node.arguments if isinstance(argument, Secret))
+    return found
 
 
 def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[Any, ...]:
@@ -298,10 +344,10 @@ def _call_key(call: Call, order: dict[int, int], seen: dict[int, int]) -> tuple[
     arguments: list[Any] = []
     for argument in call.arguments:
         if isinstance(argument, Secret):
-            if argument.id is not None:
+            if id(argument) in order:
                 arguments.append(("leaf", order[id(argument)]))
             else:
-                arguments.append(("call", seen[id(argument.call)], argument.index))
+                arguments.append(("call", seen[id(argument.node)], argument.index))
         elif isinstance(argument, np.ndarray):
             arguments.append((argument.dtype.str, argument.shape, hashlib.sha256(argument.tobytes()).digest()))
         else:

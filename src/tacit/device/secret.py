@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from tacit.device.handle import Handle, Node
 from tacit.device.named import split_key
 from tacit.foundation.errors import SecrecyError, UnsupportedOperation
 
@@ -16,51 +15,27 @@ if TYPE_CHECKING:
     from tacit.device.mpc import MPC
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(Node):
     """A function applied to secrets and public values; not run yet."""
 
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]  # leaves: Secret, or public arrays
-    tree: Any
-    count: int  # results
-    line: str  # the user's
+    __slots__ = ("arguments", "function", "tree")
+
+    def __init__(
+        self, device: MPC, function: Callable[..., Any], arguments: Sequence[Any], tree: Any, line: str
+    ) -> None:
+        self.function = function
+        self.arguments = tuple(arguments)  # leaves: Secret, or public
+        self.tree = tree
+        name = getattr(function, "__name__", "") or str(function)
+        super().__init__(device, name, [x for x in self.arguments if isinstance(x, Secret)], line)
 
 
 @final
-class Secret:
-    """A shared array on an MPC device: either held by the parties as `id`, or result `index` of a pending `Call`."""
+class Secret(Handle):
+    """A shared array on an MPC device: held by the parties, or the result of a pending `Call` or conversion."""
 
-    __slots__ = ("__weakref__", "_finalizer", "call", "device", "dtype", "id", "index", "shape")
-
-    def __init__(self, device: MPC, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.device = device
-        self.shape = shape
-        self.dtype = dtype
-        self.id: int | None = None
-        self.call: Call | None = None
-        self.index = 0
-
-    @classmethod
-    def held(cls, device: MPC, id: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Secret:
-        """A value the parties hold."""
-        secret = cls(device, shape, dtype)
-        secret.hold(id)
-        return secret
-
-    @classmethod
-    def pending(cls, device: MPC, call: Call, index: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Secret:
-        """Result `index` of a call that has not run."""
-        secret = cls(device, shape, dtype)
-        secret.call = call
-        secret.index = index
-        return secret
-
-    def hold(self, id: int) -> None:
-        """The parties now hold this value as `id`; forget how it came about."""
-        self.id = id
-        self.call = None
-        weakref.finalize(self, self.device.executor.drop_later, [id]).atexit = False
+    __slots__ = ()
+    device: MPC
 
     # --- what must not be possible ---
 

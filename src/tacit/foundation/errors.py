@@ -16,7 +16,10 @@ TacitError
 │   │   ├── LabelNotBinary         the label does not say which of two classes a record has
 │   │   ├── TooFewRows             too few records are left to learn from
 │   │   └── NoOverlap              two tables have no record in common
-│   └── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
+│   ├── ClipExceeded           a value to be aggregated lies beyond the bound that was agreed on
+│   ├── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
+│   ├── CiphertextOverflow     an operation on ciphertexts could leave the range of plaintexts
+│   └── KeyMismatch            ciphertexts and keys of different owners, sizes or schemes meet
 ├── SecrecyError               a secret was about to be used as if it were public
 ├── CompileError               a program cannot be expressed
 │   ├── UnsupportedOperation   a construct has no secure meaning here; says what to write instead
@@ -24,7 +27,17 @@ TacitError
 ├── ProtocolError              the parties disagree or a protocol's rule was broken
 │   ├── ProtocolMismatch       the peer is at another operation, or runs another program
 │   ├── CorrelationExhausted   offline correlations are used up, or were used before
-│   └── CorrelationReused      a mask or correlation was about to be used twice
+│   ├── CorrelationReused      a mask or correlation was about to be used twice
+│   ├── CiphertextRefused      ciphertexts that arrived are garbled, foreign or not of this form
+│   ├── KeyRefused             a public key that arrived is malformed or weak
+│   └── AggregationError       a secure aggregation refused a message, or cannot finish
+│       ├── MessageMalformed       a message breaks the format or its bounds
+│       ├── MessageForeign         it belongs to another aggregation, or to another client
+│       ├── MessageRepeated        it was answered or counted before
+│       ├── MessageUntimely        its round is over, or has not begun
+│       ├── MessageForged          a signature, a seal or a commitment does not hold
+│       ├── SurvivorsDiffer        the server told clients different sets of survivors, or a set that would isolate one
+│       └── TooFewClients          fewer clients are left than the threshold asks for
 ├── LinkError                  a channel to a peer failed
 │   ├── AuthenticationError    the peer's certificate is missing, unknown or wrong
 │   ├── UnknownParty           a party that is not in this session spoke or was addressed
@@ -38,7 +51,16 @@ TacitError
 │   ├── PeerDied               the peer closed the channel or its process ended
 │   ├── PeerStalled            the peer sent nothing before the deadline
 │   └── PeerAborted            the peer told us why it stopped
+├── EnclaveError               a trusted execution environment refused, or was refused
+│   ├── EvidenceRefused        its evidence does not meet the policy; says every reason
+│   ├── EvidenceUnavailable    this machine has no device that gives evidence
+│   ├── NoVerifier             nothing here can verify evidence of this format
+│   ├── JobRefused             a job is not the one that was agreed on, or is not allowed
+│   └── EnvelopeRefused        an envelope is damaged, forged, or meant for something else
+│       └── EnvelopeReplayed   it was opened before
 ├── LedgerError                a ledger file is broken or was tampered with
+├── MissingExtra               an optional package is not installed; says which command installs it
+├── BudgetExhausted            a privacy budget does not allow what was asked of it
 ├── PolicyError                a party's policy forbids the step
 └── SessionError               a session could not start, or is over
 """
@@ -126,6 +148,23 @@ class FixedPointOverflow(InputError, OverflowError):
         self.fraction_bits = fraction_bits
 
 
+class ClipExceeded(InputError, OverflowError):
+    """A value to be aggregated lies beyond the bound that was agreed on. Messages name counts and bounds, never values."""
+
+
+class CiphertextOverflow(InputError, OverflowError):
+    """An operation on ciphertexts could leave the range of plaintexts: `bound` is the magnitude it could reach."""
+
+    def __init__(self, message: str, *, bound: int, limit: int) -> None:
+        super().__init__(message)
+        self.bound = bound
+        self.limit = limit
+
+
+class KeyMismatch(InputError):
+    """Ciphertexts and keys of different owners, sizes or schemes meet."""
+
+
 class SecrecyError(TacitError, TypeError):
     """A secret was about to be used as if it were public."""
 
@@ -161,6 +200,52 @@ class CorrelationExhausted(ProtocolError):
 
 class CorrelationReused(ProtocolError):
     """A mask or correlation was about to be used twice."""
+
+
+class AggregationError(ProtocolError):
+    """A secure aggregation refused a message, or cannot finish: `client` names who is meant, `round` the step."""
+
+    def __init__(self, message: str = "", *, client: str = "", round: str = "") -> None:
+        where = ", ".join(filter(None, (client and f"client {client}", round and f"round {round}")))
+        super().__init__(f"{where}: {message}" if where else message)
+        self.client = client
+        self.round = round
+
+
+class MessageMalformed(AggregationError):
+    """A message breaks the format or its bounds."""
+
+
+class MessageForeign(AggregationError):
+    """A message belongs to another aggregation, or to another client."""
+
+
+class MessageRepeated(AggregationError):
+    """A message, or a whole aggregation, was answered or counted before."""
+
+
+class MessageUntimely(AggregationError):
+    """A message's round is over, or has not begun."""
+
+
+class MessageForged(AggregationError):
+    """A signature, a seal or a commitment does not hold."""
+
+
+class SurvivorsDiffer(AggregationError):
+    """The server told clients different sets of survivors, or a set that would isolate one of them."""
+
+
+class TooFewClients(AggregationError):
+    """Fewer clients are left than the threshold asks for, so that nothing is or can be revealed."""
+
+
+class CiphertextRefused(ProtocolError):
+    """Ciphertexts that arrived are garbled, foreign or not of the announced form."""
+
+
+class KeyRefused(ProtocolError):
+    """A public key that arrived is malformed or weak."""
 
 
 class LinkError(TacitError, ConnectionError):
@@ -220,8 +305,71 @@ class PeerAborted(LinkError):
     """The peer told us why it stopped."""
 
 
+class EnclaveError(TacitError):
+    """A trusted execution environment refused something, or was refused itself."""
+
+
+class EvidenceRefused(EnclaveError, PermissionError):
+    """An enclave's evidence does not meet the policy. `reasons` lists every check that failed."""
+
+    reasons: tuple[str, ...] = ()
+
+    def __init__(self, message: str = "", *, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
+class EvidenceUnavailable(EnclaveError):
+    """This machine has no device that gives evidence of an enclave."""
+
+
+class NoVerifier(EnclaveError):
+    """Nothing here can verify evidence of this format."""
+
+
+class JobRefused(EnclaveError):
+    """An enclave's job is not the one that was agreed on, or is not allowed."""
+
+
+class EnvelopeRefused(EnclaveError):
+    """An envelope is damaged, forged, or meant for another enclave, session, job or receiver."""
+
+
+class EnvelopeReplayed(EnvelopeRefused):
+    """An envelope was opened before."""
+
+
 class LedgerError(TacitError):
     """A ledger file is broken or was tampered with."""
+
+
+class MissingExtra(TacitError, ImportError):
+    """An optional package is not installed: `package` is what lacks, `extra` the group of Tacit that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f'{package} is not installed. Run: pip install "tacit[{extra}]"')
+        self.package = package
+        self.extra = extra
+
+
+class BudgetExhausted(TacitError, PermissionError):
+    """A privacy budget does not allow what was asked of it. All numbers are epsilons at the budget's delta.
+
+    `spent` is what was released before, `asked` what the refused event would cost alone, `total` the budget.
+    """
+
+    def __init__(self, *, owner: str, spent: float, asked: float, together: float, total: float, delta: float) -> None:
+        super().__init__(
+            f"{owner}'s privacy budget of epsilon {total:.6g} at delta {delta:.3g} does not allow this: {spent:.6g} is spent, "
+            f"{asked:.6g} was asked, and both would make {together:.6g}. Ask for less or with more noise, or have the owner "
+            "open another budget."
+        )
+        self.owner = owner
+        self.spent = spent
+        self.asked = asked
+        self.together = together
+        self.total = total
+        self.delta = delta
 
 
 class PolicyError(TacitError, PermissionError):
@@ -230,3 +378,11 @@ class PolicyError(TacitError, PermissionError):
 
 class SessionError(TacitError):
     """A session could not start, or is over."""
+
+
+class NoRoute(InputError):
+    """Values of one device cannot be brought to another by one conversion. The message names a way round."""
+
+
+class NodeCancelled(SessionError):
+    """A computation was not started, because one that it needs failed. The cause is that failure."""

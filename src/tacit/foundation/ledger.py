@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ class Ledger:
         self.path = path
         self.party = party
         self._last, self._count = GENESIS, 0
+        self._writing = threading.Lock()
         if path.exists():
             for record in verify(path):
                 self._last, self._count = record["hash"], record["number"] + 1
@@ -50,6 +52,10 @@ class Ledger:
             raise LedgerError(
                 f"a record cannot have fields named {', '.join(sorted(reserved))}; they are the ledger's own"
             )
+        with self._writing:
+            return self._write(kind, fields)
+
+    def _write(self, kind: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         record: dict[str, Any] = {
             "number": self._count,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -23,8 +25,18 @@ MAX_BLOB = 1 << 36
 DTYPES = frozenset({"<f8", "<f4", "<i8", "<i4", "<u8", "|u1", "|b1"})
 
 
+@dataclass(slots=True)
+class Message:
+    """A command or what was said to it. `call` numbers commands that are answered; an answer repeats it."""
+
+    kind: str
+    fields: dict[str, Any]
+    blobs: list[np.ndarray]
+    call: int = 0
+
+
 class ControlLine:
-    """One end of a control line.
+    """One end of a control line. Several threads may write to it; one reads.
 
     patience: seconds that sending, and receiving a message that has begun, may go on without a byte; None for ever.
     """
@@ -33,29 +45,33 @@ class ControlLine:
         self.sock = sock
         self.peer = peer
         self.patience = patience
+        self._writing = threading.Lock()
         sock.settimeout(patience)
 
-    def send(self, kind: str, fields: Mapping[str, Any] | None = None, blobs: Sequence[np.ndarray] = ()) -> None:
+    def send(
+        self, kind: str, fields: Mapping[str, Any] | None = None, blobs: Sequence[np.ndarray] = (), *, call: int = 0
+    ) -> None:
         """Send one message; see `pack` and `write`."""
-        self.write(pack(kind, fields or {}, blobs))
+        self.write(pack(kind, fields or {}, blobs, call=call))
 
     def write(self, message: Sequence[memoryview]) -> None:
         """Send a packed message. Raises PeerDied when the other end is gone, PeerStalled when it takes nothing."""
-        for view in message:
-            self._all(view)
+        with self._writing:
+            for view in message:
+                self._all(view)
 
-    def receive(self) -> tuple[str, dict[str, Any], list[np.ndarray]]:
+    def receive(self) -> Message:
         """The next message. Raises PeerDied at the end of the line, SessionError for what is no message."""
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
         if size > MAX_HEAD:
             raise SessionError(f"a control head of {size} bytes from {self.peer} exceeds {MAX_HEAD}")
         try:
             head = json.loads(bytes(self._exactly(size)))
-            kind, fields = str(head["kind"]), dict(head["fields"])
+            kind, fields, call = str(head["kind"]), dict(head["fields"]), int(head.get("call", 0))
             described = [(str(dtype), tuple(map(int, shape))) for dtype, shape in head["blobs"]]
         except (ValueError, TypeError, KeyError):
             raise SessionError(f"{self.peer} sent {size} bytes that are no control message") from None
-        return kind, fields, [self._blob(dtype, shape) for dtype, shape in described]
+        return Message(kind, fields, [self._blob(dtype, shape) for dtype, shape in described], call)
 
     def _blob(self, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         if dtype not in DTYPES or any(extent < 0 for extent in shape):
@@ -109,7 +125,7 @@ class ControlLine:
         self.sock.close()
 
 
-def pack(kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()) -> list[memoryview]:
+def pack(kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = (), *, call: int = 0) -> list[memoryview]:
     """Make a message, before anything of it is sent. Raises InputError for fields or arrays that cannot travel."""
     arrays = [np.ascontiguousarray(blob) for blob in blobs]
     described = [[array.dtype.str, list(np.shape(blob))] for array, blob in zip(arrays, blobs, strict=True)]
@@ -119,7 +135,7 @@ def pack(kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ())
                 f"an array of type {dtype} and shape {shape} cannot be sent to a party; convert it to numbers"
             )
     try:
-        head = json.dumps({"kind": kind, "fields": fields, "blobs": described}).encode()
+        head = json.dumps({"kind": kind, "call": call, "fields": fields, "blobs": described}).encode()
     except (TypeError, ValueError) as error:
         raise InputError(f"the parameters of {kind!r} cannot be sent: {error}") from None
     views = [array.reshape(-1).view(np.uint8).data for array in arrays if array.size]

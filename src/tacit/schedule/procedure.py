@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +26,8 @@ class PartyView:
     ledger: Ledger
     inputs: Sequence[Any]
     blobs: Sequence[np.ndarray]
+    state: dict[str, Any] = field(default_factory=dict)
+    """What procedures keep from call to call at this party, under names of their own."""
 
 
 Facts: TypeAlias = dict[str, Any]

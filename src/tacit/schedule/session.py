@@ -7,11 +7,12 @@ their data in, and sees what is revealed to them.
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-import select
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -24,23 +25,23 @@ from typing import Any, final
 
 import numpy as np
 
-from tacit.device.executor import Answer
+from tacit.device.executor import Answer, Request, ask, tell
+from tacit.device.handle import Handle, Record
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
-from tacit.device.secret import Secret
-from tacit.foundation.errors import ConfigError, PeerDied, PeerStalled, SessionError, TacitError
+from tacit.foundation.errors import ConfigError, SessionError, TacitError
 from tacit.primitive.mpc.protocol import Assisted, Protocol
 from tacit.resource.identity import LocalAuthority
-from tacit.schedule.control import pack
-from tacit.schedule.failure import Failure, rebuild, root_cause
+from tacit.schedule.graph import Graph, Plan, describe_plan
+from tacit.schedule.lines import AFTERMATH_SECONDS, Lines, SessionEnds, Ticket
 from tacit.schedule.process import PartyProcess
+from tacit.schedule.progress import Progress
 from tacit.schedule.report import SessionProfile, collect
+from tacit.schedule.scheduler import run_graph
 
 GRACE_SECONDS = 2.0
 """How long parties may take to end in good order."""
-AFTERMATH_SECONDS = 5.0
-"""How long the other parties may take to tell what they saw of a failure."""
-GLANCE_SECONDS = 0.5
+KEPT_RECORDS = 10_000
 PROCEDURES = ("tacit.schedule.offline", "tacit.algorithm.table.procedures")
 """Modules that install the procedures every party knows; named, because they lie in a layer above this one."""
 
@@ -65,6 +66,7 @@ class Session:
         state: Path | None,
         start_timeout: float,
         procedures: Sequence[str],
+        progress: bool | None,
     ) -> None:
         names = tuple(parties)
         if len(names) < 2 or len(set(names)) != len(names):
@@ -77,19 +79,24 @@ class Session:
         self.plain_tcp = plain_tcp
         self.procedures = tuple(procedures)
         self._deadline = deadline
-        self._next = 1
+        self._ids = itertools.count(2)
         self._dropped: deque[int] = deque()
         self._lock = threading.RLock()
         self._over = ""  # why, once it is
         self._ending = threading.Lock()
-        self._processes: dict[str, PartyProcess] = {}
-        self._devices: list[MPC] = []
+        self._progress = Progress(shown=sys.stderr.isatty() if progress is None else progress)
+        self._lines = Lines(deadline, self._progress.told)
+        self._records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self._plain = {name: Plain(self, name) for name in names}
         self._cleanup = ExitStack()
         self.state = (state or _state_folder()) / self.id
         self.state.mkdir(parents=True, mode=0o700)
-        with self._talking():
-            self._start(start_timeout)
+        try:
+            with self._talking():
+                self._start(start_timeout)
+        except BaseException:
+            self._end("it did not start", polite=False)
+            raise
 
     @classmethod
     def local(
@@ -100,6 +107,7 @@ class Session:
         danger_plain_tcp: bool = False,
         start_timeout: float = 30.0,
         procedures: Sequence[str] = PROCEDURES,
+        progress: bool | None = None,
     ) -> Session:
         """Start one process per party on this machine, with TLS 1.3 between every two of them.
 
@@ -107,6 +115,7 @@ class Session:
         state: folder for ledgers and logs; default is the user's state folder. Kept after the session.
         danger_plain_tcp: no encryption and no authentication; for measuring beside systems that have none.
         procedures: modules of Tacit that install the procedures a party may be asked to run; no other module is loaded.
+        progress: whether programs that take longer than a second show a bar; by default on a terminal.
         Raises: SessionError when a party does not come up; ConfigError for unusable names.
         """
         return cls(
@@ -116,6 +125,7 @@ class Session:
             state=state,
             start_timeout=start_timeout,
             procedures=procedures,
+            progress=progress,
         )
 
     # --- devices ------------------------------------------------------------------------------------------------
@@ -137,17 +147,33 @@ class Session:
         unknown = [name for name in names if name not in self.parties]
         if unknown:
             raise ConfigError(f"no party {unknown[0]!r} in this session; there are {', '.join(self.parties)}")
-        device = MPC(self, protocol or Assisted(), names)
-        self._devices.append(device)
-        return device
+        return MPC(self, protocol or Assisted(), names)
 
     def run(self, *values: Any, timing: bool = False) -> None:
-        """Compute pending secrets now; they stay shared."""
+        """Compute whatever is pending behind the values, on all devices; they stay where they are.
+
+        Values: handles of any device, in any structure. What does not depend on each other runs at the same time.
+        Raises: the error of a computation that failed, when all that do not need it are done; its notes name the node, its
+        inputs, device and source line. What depends on it raises NodeCancelled from then on; all else stays usable.
+        """
         import jax
 
-        leaves = jax.tree.leaves(values, is_leaf=lambda leaf: isinstance(leaf, Secret))
-        for device in self._devices:
-            device.run([leaf for leaf in leaves if isinstance(leaf, Secret) and leaf.device is device], timing=timing)
+        leaves = jax.tree.leaves(values, is_leaf=lambda leaf: isinstance(leaf, Handle))
+        targets = [leaf for leaf in leaves if isinstance(leaf, Handle) and not leaf.held]
+        if targets:
+            with self._talking():
+                run_graph(targets, self, self.drop_later, timing=timing)
+
+    def graph(self) -> Graph:
+        """What was computed so far and what is pending: print it, or draw it."""
+        return Graph(tuple(self._records))
+
+    def plan(self, *values: Any) -> Plan:
+        """What `run` would do for the values, as data: canonical, hashable, comparable with another plan."""
+        import jax
+
+        leaves = jax.tree.leaves(values, is_leaf=lambda leaf: isinstance(leaf, Handle))
+        return describe_plan([leaf for leaf in leaves if isinstance(leaf, Handle)])
 
     def procedure(
         self,
@@ -162,6 +188,7 @@ class Session:
 
         Returns, by party, its `count` plain results and its public facts.
         """
+        self.run([list(values) for values in inputs.values()])
         ids = {party: [self.new_id() for _ in range(count)] for party in inputs}
         requests = {
             party: {
@@ -173,10 +200,10 @@ class Session:
             }
             for party, values in inputs.items()
         }
-        answers = self._ask_each("procedure", requests, blobs)
+        answers = self.call(Request("procedure", requests, blobs))
         values = {
             party: [
-                PlainValue(self._plain[party], id, tuple(shape), np.dtype(dtype))
+                PlainValue(self._plain[party], shape, dtype, id=id)
                 for id, (shape, dtype) in zip(ids[party], facts["shapes"], strict=False)
             ]
             for party, (facts, _) in answers.items()
@@ -196,9 +223,11 @@ class Session:
 
     def new_id(self) -> int:
         """A fresh number for a value."""
-        with self._lock:
-            self._next += 1
-            return self._next
+        return next(self._ids)
+
+    def note(self, record: Record) -> None:
+        """Keep a node's record for the graph."""
+        self._records.append(record)
 
     def drop_later(self, ids: Sequence[int]) -> None:
         """Forget values, before the next command."""
@@ -209,11 +238,8 @@ class Session:
         self, parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()
     ) -> None:
         """Send a command that has no answer."""
-        message = pack(kind, fields, blobs)
         with self._talking():
-            self._drop()
-            for party in parties:
-                self._send(party, message)
+            self.submit(tell(parties, kind, fields, blobs))
 
     def ask(
         self, parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()
@@ -222,22 +248,27 @@ class Session:
 
         Raises: what a party reports. An error that its party could handle alone leaves the session as it was.
         """
-        return self._ask_each(kind, dict.fromkeys(parties, fields), blobs)
+        return self.call(ask(parties, kind, fields, blobs))
 
-    def _ask_each(
-        self, kind: str, requests: Mapping[str, Mapping[str, Any]], blobs: Sequence[np.ndarray] = ()
-    ) -> dict[str, Answer]:
-        messages = {party: pack(kind, fields, blobs) for party, fields in requests.items()}
+    def call(self, request: Request) -> dict[str, Answer]:
+        """The same for a command with fields of their own for every party."""
         with self._talking():
-            self._drop()
-            for party, message in messages.items():
-                self._send(party, message)
-            answers, failures = self._answers(list(requests))
-            if any(failure.fatal for failure in failures.values()):
-                raise root_cause(failures)
-        if failures:
-            raise root_cause(failures)
-        return answers
+            ticket = self.submit(request)
+            self.wait([ticket])
+        return ticket.result()
+
+    def submit(self, request: Request) -> Ticket:
+        """Send a command, and a `Ticket` for its answers."""
+        ticket, messages = self._lines.pack(request.kind, request.fields, request.blobs, answered=request.answered)
+        self._drop()
+        for party, message in messages.items():
+            self._send(party, message)
+        return ticket
+
+    def wait(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """Wait until one of the tickets is done; those that are."""
+        with self._progress.shown_while():
+            return self._lines.wait(tickets)
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
@@ -247,79 +278,32 @@ class Session:
                 raise SessionError(f"this session is over: {self._over}. Start a new one.")
             try:
                 yield
-            except BaseException as error:
+            except TacitError:  # nothing was sent, or a party that was alone said no
+                raise
+            except BaseException as reason:  # noqa: BLE001  an interrupt too; it is raised again
                 if self._over:  # another thread closed the session
                     raise SessionError(f"this session ended during the call: {self._over}. Start a new one.") from None
+                error = reason.error if isinstance(reason, SessionEnds) else reason
                 what = f"{type(error).__name__}: {error}" if isinstance(error, TacitError) else type(error).__name__
                 self._end(f"it ended with {what}", polite=False)
-                raise
+                raise error from None
 
     def _send(self, party: str, message: Sequence[memoryview]) -> None:
-        line = self._processes[party].line
-        try:
-            line.write(message)
-        except (PeerDied, PeerStalled) as error:
-            failure = self._receive(party) if isinstance(error, PeerDied) else error
-            raise (failure.error if isinstance(failure, Failure) else error) from None
+        self._lines.send(party, message)
 
     def _drop(self) -> None:
         ids = []
         while self._dropped:
             ids.append(self._dropped.popleft())
         if ids:
-            message = pack("drop", {"ids": ids})
-            for party in self.parties:
+            request = tell(self.parties, "drop", {"ids": ids})
+            _, messages = self._lines.pack(request.kind, request.fields, [], answered=False)
+            for party, message in messages.items():
                 self._send(party, message)
 
-    def _answers(
-        self, parties: Sequence[str], limit: float | None = None
-    ) -> tuple[dict[str, Answer], dict[str, Failure]]:
-        """One answer of every party, or why there is none. After a fatal failure the others have a moment to tell."""
-        waiting = {self._processes[party].line.sock.fileno(): party for party in parties}
-        poll = select.poll()
-        for descriptor in waiting:
-            poll.register(descriptor, select.POLLIN)
-        answers: dict[str, Answer] = {}
-        failures: dict[str, Failure] = {}
-        stopped_since: dict[str, float] = {}
-        while waiting:
-            for descriptor, _ in poll.poll(GLANCE_SECONDS * 1000):
-                poll.unregister(descriptor)
-                party = waiting.pop(descriptor)
-                answer = self._receive(party)
-                if isinstance(answer, Failure):
-                    failures[party] = answer
-                else:
-                    answers[party] = answer
-            now = time.monotonic()
-            over = any(failure.fatal for failure in failures.values())
-            if over and limit is None:
-                limit = now + AFTERMATH_SECONDS
-            for descriptor, party in list(waiting.items()):
-                if not self._processes[party].stopped:
-                    stopped_since.pop(party, None)
-                    continue
-                seconds = now - stopped_since.setdefault(party, now)
-                if over or seconds >= self._deadline:
-                    stalled = PeerStalled(f"the process of {party} is stopped", peer=party)
-                    failures[party] = Failure(stalled, gone=True)
-                    del waiting[descriptor]
-            if limit is not None and now > limit:
-                break
-        for party in waiting.values():
-            failures[party] = Failure(PeerStalled(f"the process of {party} did not answer", peer=party), gone=True)
-        return {party: answers[party] for party in parties if party in answers}, failures
-
-    def _receive(self, party: str) -> Answer | Failure:
-        process = self._processes[party]
-        try:
-            kind, fields, blobs = process.line.receive()
-        except PeerDied:
-            reason = f"the process of {party} ended{process.exit_reason()}"
-            return Failure(PeerDied(reason, peer=party), gone=True)
-        except TacitError as error:
-            return Failure(error)
-        return rebuild(party, fields) if kind == "error" else (fields, blobs)
+    @property
+    def _processes(self) -> dict[str, PartyProcess]:
+        return self._lines.processes
 
     # --- processes ----------------------------------------------------------------------------------------------
 
@@ -342,15 +326,13 @@ class Session:
                 "danger_plain_tcp": self.plain_tcp,
                 "procedures": self.procedures,
             }
+            ready = Ticket(self.parties)
             for name, listener in listeners.items():
                 own = {**config, "ledger": str(self.ledger(name))}
                 log = self.state / f"{name}.log"
-                self._processes[name] = PartyProcess.start(
-                    name, own, folder, log, listener, self._deadline + AFTERMATH_SECONDS
-                )
-        _, failures = self._answers(self.parties, limit=time.monotonic() + timeout + AFTERMATH_SECONDS)
-        if failures:
-            raise root_cause(failures)
+                patience = self._deadline + AFTERMATH_SECONDS
+                self._lines.add(PartyProcess.start(name, own, folder, log, listener, patience), ready)
+        self._lines.wait([ready], limit=time.monotonic() + timeout + AFTERMATH_SECONDS)
         self._cleanup.close()  # every party has read its key; the files go now
         threads = max(1, (os.cpu_count() or 1) // len(self.parties))
         self.command(self.parties, "threads", {"count": threads})

@@ -17,14 +17,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, final
 
 import numpy as np
 
-from tacit.compile.execute import Plan, execute, prepare
+from tacit.compile.execute import Plan, Tally, execute, prepare
 from tacit.compile.program import Program
 from tacit.compile.serialize import load
 from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
@@ -37,12 +40,20 @@ from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 from tacit.primitive.profile import Where
 from tacit.resource.channel import LinkSettings, connect_all, danger_plain_tcp
 from tacit.resource.identity import Identity, TrustStore
-from tacit.schedule.control import ControlLine
+from tacit.schedule.agreement import agree
+from tacit.schedule.control import DTYPES, ControlLine, Message
+from tacit.schedule.parts import part_secret, unite_secret
 from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
 
 ALONE = frozenset({"get", "call", "encode", "constant", "save", "restore", "profile"})
 """Commands that touch no peer and are answered: an error in them leaves the session as it was."""
+BESIDE = frozenset({"get", "call", "encode"})
+"""Those that use nothing of a protocol's state: they run in threads of their own, beside what involves peers."""
+THREADS = 2
+SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter while another wants it: a protocol's rounds must not wait for local work."""
+REPORT_SECONDS = 0.5
 SPIN_SECONDS = 0.0002
 """How long a party looks for a message before it sleeps: waking up costs more than most rounds (200 rounds of 64 products:
 110 ms without, 45 ms with). It yields the processor while it looks, because parties may outnumber cores."""
@@ -75,30 +86,64 @@ class Worker:
         self.programs: dict[str, Program] = {}
         self.plans: dict[tuple[str, int], Plan] = {}
         self.running = ""
+        self.call = 0  # the command that involves peers and is under way
+        self.state: dict[str, Any] = {}  # what procedures keep from one call to the next, by their own names
+        self._queue: SimpleQueue[Message | Exception] = SimpleQueue()
 
     def serve(self) -> None:
         """Take commands until the session ends the line.
 
-        A command of ALONE that fails has touched no peer: it is answered by the error, and the party goes on. Any other
-        error leaves the parties at different points of a protocol, and ends this process.
+        What involves peers runs here, in the order in which it came, which is the same at every party. What this party
+        does alone runs beside it. A command of ALONE that fails has touched no peer: it is answered by the error, and the
+        party goes on. Any other error leaves the parties at different points of a protocol, and ends this process.
         """
-        while True:
-            kind, fields, blobs = self.line.receive()
-            if kind == "stop":
-                return
-            handler: Callable[..., Any] | None = getattr(self, f"do_{kind}", None)
-            if handler is None:
-                raise SessionError(f"{self.name} knows no command {kind!r}")
-            alone = kind in ALONE or (kind == "procedure" and fields.pop("alone", True))
+        threading.Thread(target=self._take, daemon=True).start()
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="beside") as pool:
             try:
-                answer, arrays = handler(blobs, **fields) or (None, [])
-            except Exception as error:
-                if not alone:
-                    raise
-                report(self.line, self.name, error, kind, fatal=False)
-                continue
-            if answer is not None:
-                self.line.send("answer", answer, arrays)
+                while True:
+                    message = self._next()
+                    if message.kind == "stop":
+                        return
+                    alone = message.kind in ALONE or (message.kind == "procedure" and message.fields.pop("alone", True))
+                    if message.kind in BESIDE or (message.kind == "procedure" and alone):
+                        pool.submit(self._handle, message, alone=True)
+                    else:
+                        self._handle(message, alone=alone)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _next(self) -> Message:
+        message = self._queue.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    def _take(self) -> None:
+        """Read commands as they come, so that the session never waits to send one."""
+        try:
+            while True:
+                message = self.line.receive()
+                self._queue.put(message)
+                if message.kind == "stop":
+                    return
+        except Exception as error:  # noqa: BLE001  it is raised where commands are handled
+            self._queue.put(error)
+
+    def _handle(self, message: Message, *, alone: bool) -> None:
+        kind, call = message.kind, message.call
+        handler: Callable[..., Any] | None = getattr(self, f"do_{kind}", None)
+        if handler is None:
+            raise SessionError(f"{self.name} knows no command {kind!r}")
+        self.call = call if not alone else self.call
+        try:
+            answer, arrays = handler(message.blobs, **message.fields) or (None, [])
+            if call:
+                self.line.send("answer", answer or {}, arrays, call=call)
+        except Exception as error:
+            if not alone:
+                raise
+            report(self.line, self.name, error, kind, fatal=False, call=call)
 
     def value(self, id: int) -> Any:
         """A value held here. Raises InputError when it is not."""
@@ -148,15 +193,55 @@ class Worker:
         """Run a named library procedure with this party's plain values; its results become plain values."""
         if name not in PROCEDURES:
             raise UnsupportedOperation(f"no procedure {name!r}; this node knows {sorted(PROCEDURES)}")
-        view = PartyView(self.name, self.driver, self.ledger, [self.values.get(id) for id in inputs], blobs)
+        given = [self.value(id) for id in inputs]
+        view = PartyView(self.name, self.driver, self.ledger, given, blobs, self.state)
         profile = self.driver.profile
         before = profile.rounds, profile.payload, profile.messages
         began = time.perf_counter()
         with self.driver.detour():
             results, facts = PROCEDURES[name](view, **params)
         self.values.update(zip(outputs, results, strict=False))
-        shapes = [[list(np.shape(result)), np.asarray(result).dtype.str] for result in results]
+        shapes = [[list(np.shape(result)), _dtype(result).str] for result in results]
         return {"shapes": shapes, "facts": facts, **self._cost(began, *before)}, []
+
+    def do_move(
+        self,
+        _: list[np.ndarray],
+        *,
+        sender: str,
+        receiver: str,
+        source: int,
+        id: int,
+        shape: list[int],
+        dtype: str,
+        because: str = "",
+        line: str = "",
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Send an array from one party to another as it is. `because`: it is readable there, and goes into the ledgers."""
+        kind = np.dtype(dtype)
+        if kind.str not in DTYPES:
+            raise InputError(f"an array of type {dtype!r} does not move between parties")
+        if because:
+            self.ledger.append(
+                "reveal", what=kind.name, shape=shape, to=[receiver], because=because, line=line, program=""
+            )
+        began = time.perf_counter()
+        profile = self.driver.profile
+        before = profile.rounds, profile.payload, profile.messages
+        array = np.empty(shape, kind) if self.name == receiver else np.ascontiguousarray(self.value(source))
+        if (list(array.shape), array.dtype) != (shape, kind):
+            raise InputError(f"value {source} is {array.dtype}{list(array.shape)}, not {kind}{shape}")
+        flat = array.reshape(-1).view(np.uint8)
+
+        async def body() -> None:
+            sends, receives = ([(receiver, flat)], []) if self.name == sender else ([], [(sender, flat)])
+            await self.driver.exchange(sends, receives)
+
+        with self.driver.detour():
+            self.driver.run(body(), Where(0, "move", line))
+        if self.name == receiver:
+            self.values[id] = array
+        return self._cost(began, *before), []
 
     # --- secret values ------------------------------------------------------------------------------------------
 
@@ -235,15 +320,30 @@ class Worker:
         plan = self.plans[digest, at.bits]
         self.running = digest
         began = time.perf_counter()
-        results = at.driver.run(execute(at.kernel, at.driver, plan, [self.value(id) for id in inputs]))
+        values = [self.value(id) for id in inputs]
+        tally = Tally()
+        with self._telling(tally, plan.size):
+            both = gather(agree(at.driver, digest), execute(at.kernel, at.driver, plan, values, tally=tally))
+            _, results = at.driver.run(both, Where(0, "program", plan.nodes[0].line if plan.nodes else ""))
         self.values.update(zip(outputs, results, strict=True))
         self.origins.update(dict.fromkeys(outputs, digest))
         return self._cost(began, *before), []
 
     def do_reveal(
-        self, _: list[np.ndarray], *, device: int, ids: list[int], to: list[str], because: str, line: str
+        self,
+        _: list[np.ndarray],
+        *,
+        device: int,
+        ids: list[int],
+        to: list[str],
+        because: str,
+        line: str,
+        keep: list[int] | None = None,
     ) -> tuple[dict[str, Any], list[Any]]:
-        """Open secret values to the parties named; write it down first, so that no value goes out unrecorded."""
+        """Open secret values to the parties named; write it down first, so that no value goes out unrecorded.
+
+        keep: the receivers hold the values as plain values under these numbers; else they are handed to their users.
+        """
         at = self.devices[device]
         values = [self.value(id) for id in ids]
         for id, value in zip(ids, values, strict=True):
@@ -258,7 +358,44 @@ class Worker:
             )
         opening = gather(*[_open(at.kernel, value, to, self.name) for value in values])
         plain = at.driver.run(opening, Where(0, "reveal", line))
-        return {}, [array for array in plain if array is not None]
+        arrays = [array for array in plain if array is not None]
+        if keep is None or not arrays:
+            return {}, arrays
+        self.values.update(zip(keep, arrays, strict=True))
+        return {}, []
+
+    def do_part(
+        self, _: list[np.ndarray], *, device: int, source: int, masker: str, other: str, ids: Mapping[str, int]
+    ) -> None:
+        """Split a secret into two plain ring arrays whose sum it is: each alone is uniformly random."""
+        at = self.devices[device]
+        part = at.driver.run(
+            part_secret(at.kernel, self.name, self.value(source).share, masker, other), Where(0, "part")
+        )
+        if part is not None:
+            self.values[ids[self.name]] = part
+
+    def do_unite(
+        self,
+        _: list[np.ndarray],
+        *,
+        device: int,
+        parts: Mapping[str, int],
+        id: int,
+        shape: list[int],
+        kind: str,
+        bits: int,
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """A secret from ring arrays whose sum it is, each a party's own. bits: the fraction bits they carry."""
+        at = self.devices[device]
+        mine = self.value(parts[self.name]) if self.name in parts else None
+        body = unite_secret(
+            at.kernel, self.name, list(parts), mine, tuple(shape), bits - at.bits if kind == "fixed" else 0
+        )
+        share = at.driver.run(body, Where(0, "unite"))
+        self.values[id] = Fixed(share, at.bits) if kind == "fixed" else Integer(share)
+        self.origins[id] = "brought from another device"
+        return {}, []
 
     def do_profile(self, _: list[np.ndarray]) -> tuple[dict[str, Any], list[Any]]:
         """This party's counters."""
@@ -282,6 +419,23 @@ class Worker:
     def do_threads(self, _: list[np.ndarray], *, count: int) -> None:
         """Threads that kernels of this process may use."""
         set_threads(count)
+
+    @contextmanager
+    def _telling(self, tally: Tally, total: int) -> Iterator[None]:
+        """Tell the session now and then how far a program is."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(REPORT_SECONDS):
+                with suppress(TacitError):  # the session is gone: others see to that
+                    self.line.send("progress", {"done": tally.done, "of": total}, call=self.call)
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def _witness(self, what: str, shape: tuple[int, ...]) -> None:
         """Write down a value that a protocol opened by design."""
@@ -333,6 +487,11 @@ async def _open(kernel: Kernel, value: Value, to: list[str], me: str) -> np.ndar
     return decode(ring, value.bits) if isinstance(value, Fixed) else ring.view(np.int64)
 
 
+def _dtype(value: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(value.dtype) if hasattr(value, "dtype") else np.asarray(value).dtype
+    return dtype
+
+
 def _kind(value: Value) -> str:
     return {Fixed: "fixed", Integer: "int", Boolean: "bool"}.get(type(value), "public")
 
@@ -362,6 +521,7 @@ def main() -> None:
         channels = _connect(config, arguments.listen)
         driver = Driver(name, channels, deadline=config["deadline"])
         ledger = Ledger(Path(config["ledger"]), name)
+        sys.setswitchinterval(SWITCH_SECONDS)
         line.send("answer", {"ready": name})
         Worker(name, line, driver, ledger).serve()
     except Exception as error:  # noqa: BLE001  whatever it is: the session and the peers are told its kind and place
@@ -423,7 +583,7 @@ def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
     )
 
 
-def report(line: ControlLine, name: str, error: Exception, command: str, *, fatal: bool) -> None:
+def report(line: ControlLine, name: str, error: Exception, command: str, *, fatal: bool, call: int = 0) -> None:
     """Tell the session about an error: ours as it is, any other by its type, because its message may quote a value.
 
     The log has the trace, without messages.
@@ -437,7 +597,7 @@ def report(line: ControlLine, name: str, error: Exception, command: str, *, fata
         kind, facts = ("SessionError" if fatal else "TacitError"), {}
         message = f"{name} failed with {type(error).__name__}{during}; its log has the trace"
     try:
-        line.send("error", {"type": kind, "message": message, "facts": facts, "fatal": fatal})
+        line.send("error", {"type": kind, "message": message, "facts": facts, "fatal": fatal}, call=call)
     except TacitError:
         print(f"{kind}: {message}", file=sys.stderr)  # noqa: T201  the session is gone; its log is all there is
 
