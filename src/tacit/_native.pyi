@@ -35,6 +35,33 @@ class Aes128:
     def sub_into(self, nonce: int, counter: int, out: Writable) -> None: ...  # out -= stream, by 64-bit words
     def xor_into(self, nonce: int, counter: int, out: Writable) -> None: ...  # out ^= stream, of any length
 
+# Arithmetic modulo an odd N: N = modulus (little-endian octets, at most 6144 bits), or its square where `squared` (at
+# most 3072 bits). A number is a row of `width` words, in Montgomery form and canonical, so that equal numbers have equal
+# rows; rows come from `enter` and the other methods only. Time and memory accesses depend on shapes and `bits` alone,
+# never on numbers, exponents or the modulus' digits. The constants are wiped on destruction.
+@final
+class Montgomery:
+    def __init__(self, modulus: bytes, squared: bool = False) -> None: ...
+    @property
+    def width(self) -> int: ...  # words of a row
+    @property
+    def octets(self) -> int: ...  # of a number that leaves
+    def one(self, out: Words) -> None: ...  # [width]
+    def multiply(self, a: Words, b: Words, out: Words) -> None: ...  # [n, width]; b may have one row; out may be a or b
+
+    # out = a**exponents: a [n or 1, width], exponents [n or 1, words] little-endian, of which the low `bits` count
+    def powers(self, a: Words, exponents: Words, bits: int, out: Words) -> None: ...
+
+    # out = base**exponents from table[j, e] = base**(e * 2**(w * j)), [windows, 2**w, width], w from 1 to 6
+    def fixed_powers(self, table: Words, exponents: Words, out: Words) -> None: ...
+
+    # out[s] = product of x[index[j]] over starts[s] <= j < starts[s + 1]; 1 where there is none
+    def products(self, x: Words, index: Indices, starts: Indices, out: Words) -> None: ...
+
+    # Into Montgomery form, from little-endian numbers below R**8, R = 2**(52 K), reduced modulo N; and out of it, to [n, octets]
+    def enter(self, octets: NDArray[np.uint8], out: Words) -> None: ...
+    def leave(self, a: Words, out: NDArray[np.uint8]) -> None: ...
+
 # Ring arithmetic, element by element on equally many elements; shapes are flattened. `out` may be an input.
 def add(a: Words, b: Words, out: Words) -> None: ...
 def sub(a: Words, b: Words, out: Words) -> None: ...
@@ -58,6 +85,20 @@ def truncate_close(C0: Words, C1: Words, u: Words, m: Words, bits: int, leader: 
 # Deals a truncation's follower part: u1 = (s >> bits) - u0; m1 = (s >> 63) * 2**(64 - bits) - m0
 def truncate_deal(s: Words, u0: Words, m0: Words, bits: int, u1: Words, m1: Words) -> None: ...
 
+# Truncations whose messages take few bytes; see native/src/truncation.hpp. bits is 1 to 62; narrow arrays are words.
+def narrow_words(n: int, width: int) -> int: ...  # words that hold n numbers of ceil(width / 8) bytes
+def masked_truncation_deal(s: Words, u0: Words, e0: Words, bits: int, u1: Words, e1: Words) -> None: ...
+def masked_truncation_close(
+    C0: Words, C1: Words, u: Words, e: Words, bits: int, leader: bool, out: Words
+) -> None: ...
+def shared_truncation_open(x: Words, z: Words, t: Words, bits: int, leader: bool, out: Words) -> None: ...
+def shared_truncation_deal(
+    t0: Words, t1: Words, p0: Words, q0: Words, bits: int, n: int, p1: Words, q1: Words
+) -> None: ...
+def shared_truncation_close(
+    H0: Words, H1: Words, t: Words, p: Words, q: Words, bits: int, leader: bool, out: Words
+) -> None: ...
+
 # b = packed bits: out = b * share + (1 - 2 * b) * (X * rho - sigma), the same for both parties
 def select_close(bits: Words, X: Words, rho: Words, sigma: Words, share: Words, leader: int, out: Words) -> None: ...
 
@@ -72,6 +113,28 @@ def polynomial_close(X: Words, powers: Words, coefficients: Words | Indices, lea
 
 # shares1[k - 1] = r**k - shares0[k - 1]; both have shape [degree, n], degree <= 64
 def powers_deal(r: Words, shares0: Words, shares1: Words) -> None: ...
+
+# Both sides of functions that split over a difference; see native/src/separable.hpp. `unit` and `exponent` are binary.
+# close: out[i] = sum over j of left_j(u[i]) * dealt[j, i]; deal: out[j, i] = right_j(v[i]) - minus[j, i].
+def series_close(
+    u: Words, dealt: Words, turn: int, stride: int, harmonics: int, unit: int, slope: bool, rate: int, out: Words
+) -> None: ...
+def series_deal(
+    v: Words,
+    cosines: Reals,
+    sines: Reals,
+    minus: Words,
+    turn: int,
+    stride: int,
+    unit: int,
+    slope: bool,
+    rate: int,
+    out: Words,
+) -> None: ...
+def window_close(
+    u: Words, dealt: Words, turn: int, turned: int, octaves: int, exponent: int, out: Words
+) -> None: ...
+def window_deal(v: Words, minus: Words, turn: int, octaves: int, exponent: int, out: Words) -> None: ...
 
 # Fixed point. encode: out = round half to even of values * 2**bits; returns the first index whose value is not finite
 # or reaches 2**(62 - bits) in magnitude (out is 0 at all such), or -1. decode: out = signed(a) / 2**bits, rounded once.

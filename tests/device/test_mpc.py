@@ -425,3 +425,8 @@ def test_devices_of_two_protocols_side_by_side(session: Session, mpc: MPC, tmp_p
         InputError, match=r"holds alice's shares under ReplicatedKernel .* not alice's under AssistedKernel"
     ):
         mpc.restore(["b"], tmp_path)
+
+
+def test_scalars_of_two_owners(share: Any) -> None:
+    total = share(1.5, "alice") + share(2.25, "bob") - share(0.5, "carol")
+    assert tacit.reveal(total, to="alice", because="a test") == 3.25

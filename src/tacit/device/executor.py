@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from tacit.device.handle import Record
 
+T = TypeVar("T")
 Answer = tuple[Mapping[str, Any], list[np.ndarray]]
 Answers: TypeAlias = Mapping[str, Answer]
 
@@ -57,6 +58,15 @@ class Executor(Protocol):
         self, parties: Sequence[str], kind: str, fields: Mapping[str, Any], blobs: Sequence[np.ndarray] = ()
     ) -> dict[str, Answer]:
         """Send a command and wait for every party's answer; raises the typed error of the party that failed."""
+
+    def call(self, request: Request) -> dict[str, Answer]:
+        """The same for a request with fields of their own for every party."""
+
+    def perform(self, steps: Generator[Request, Answers, T]) -> T:
+        """Do one thing after the other now; what it returns."""
+
+    def plain(self, party: str) -> Any:
+        """The plain device of a party."""
 
     def drop_later(self, ids: Sequence[int]) -> None:
         """Forget values of all parties, before the next command."""

@@ -10,15 +10,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from tacit.device.caller import user_line
-from tacit.device.executor import Request, Steps, ask, tell
+from tacit.device.executor import Request, Steps, ask
 from tacit.device.handle import Device, Handle, Task
+from tacit.device.he import HE, Cipher
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
 from tacit.device.secret import Secret
+from tacit.device.tee import TEE, Sealed
 from tacit.foundation.errors import ConfigError, InputError, NoRoute
+from tacit.primitive.mpc.kernel import VALUE_BITS
 
 VALUE_TYPES = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
 """What a number of a program is outside of it."""
@@ -45,13 +49,13 @@ def needs_reason(value: Handle, device: Device, because: str) -> str:
 
 
 def _advice(source: type, target: type) -> str:
-    """A way round, by the fewest conversions."""
+    """A way round by the fewest conversions, and none that shows the value to a party."""
     ways: dict[type, list[type]] = {source: []}
     queue = deque([source])
     while queue:
         here = queue.popleft()
         for start, end in TRANSFERS:
-            if start is here and end not in ways:
+            if start is here and end not in ways and end is not Plain:
                 ways[end] = [*ways[here], end]
                 queue.append(end)
     if target not in ways or len(ways[target]) < 2:
@@ -152,7 +156,7 @@ def secret_kind(value: Secret) -> str:
 def part_request(value: Secret, masker: str, other: str, ids: dict[str, int]) -> Request:
     """Part a secret into two parties' ring arrays; see `tacit.schedule.parts`."""
     fields = {"device": value.device.number, "source": value.id, "masker": masker, "other": other, "ids": ids}
-    return tell(value.device.names, "part", fields)
+    return ask(value.device.names, "part", fields)
 
 
 def unite_steps(secret: Secret, parts: dict[str, int], kind: str, bits: int) -> Steps:
@@ -170,10 +174,247 @@ def unite_steps(secret: Secret, parts: dict[str, int], kind: str, bits: int) -> 
     device.executor.drop_later(list(parts.values()))
 
 
+# --- encrypted values -------------------------------------------------------------------------------------------------
+
+
+def plain_to_he(value: PlainValue, device: HE, because: str) -> Cipher:  # noqa: ARG001
+    """Encrypt a value of the key holder or of an evaluator; see `HE.encrypt`. Reveals: a bound of 2**40, no value."""
+    return device.encrypt(value)
+
+
+def he_to_plain(value: Cipher, device: Plain, because: str) -> PlainValue:
+    """Decrypt for the key holder, where the values stay.
+
+    Reveals: the values, to the key holder. Costs: 1 round, 512 bytes per number (Paillier-2048) to it.
+    """
+    source, line = value.device, user_line()
+    if device.party != source.key_holder:
+        raise ConfigError(
+            f"{source!r} decrypts at {source.key_holder} only. For {device.party}, bring the value to an MPC device and open "
+            "it there."
+        )
+    reveal = {"to": [device.party], "because": needs_reason(value, device, because), "line": line}
+
+    def steps() -> Steps:
+        octets = source.executor.new_id()
+        params = {"ring": value.ring, "reveal": reveal}
+        facts = (yield source.request(value.at, "he.dump", [value.id], [octets], params))[value.at][0]
+        yield from source.move_steps(value.at, device.party, octets, facts)
+        params = {"header": facts["facts"]["header"], "ring": value.ring, "reveal": reveal}
+        yield source.request(device.party, "he.open", [octets], [opened.id], params)
+        source.executor.drop_later([octets])
+
+    opened = PlainValue(device, value.shape, value.dtype, node=Task(device, "decrypt", [value], line, steps))
+    return opened
+
+
+def he_to_mpc(value: Cipher, device: MPC, because: str) -> Secret:  # noqa: ARG001
+    """Share an encrypted value: the evaluator masks it, the key holder decrypts the masked value, both share their parts.
+
+    Reveals: to the key holder a value masked by 40 more bits than it has (statistical distance 2**-40), no more.
+    Costs: 2 rounds, 512 bytes (Paillier-2048) and 16 bytes per number. The values must be below 2**(62 - fraction bits).
+    """
+    source = value.device
+    evaluator, holder = value.at, source.key_holder
+    for party in (evaluator, holder):
+        if party not in device.names:
+            raise ConfigError(f"{party} takes no part in {device!r}; key holder and evaluator share the value with it")
+    new_id = source.executor.new_id
+
+    def steps() -> Steps:
+        octets, ids = new_id(), {evaluator: new_id(), holder: new_id()}
+        facts = (yield source.request(evaluator, "he.mask", [value.id], [octets, ids[evaluator]], {}))[evaluator][0]
+        yield from source.move_steps(evaluator, holder, octets, facts)
+        yield source.request(holder, "he.unmask", [octets], [ids[holder]], {"header": facts["facts"]["header"]})
+        source.executor.drop_later([octets])
+        kind = "fixed" if value.dtype.kind == "f" else "int"
+        yield from unite_steps(shared, ids, kind, facts["facts"]["fraction_bits"])
+
+    kind = np.float32 if value.dtype.kind == "f" else np.int32
+    shared = Secret(device, value.shape, kind, node=Task(device, "share cipher", [value], user_line(), steps))
+    return shared
+
+
+def mpc_to_he(value: Secret, device: HE, because: str) -> Cipher:  # noqa: ARG001
+    """Encrypt a secret: it is parted, the key holder encrypts its part, the evaluator adds its own.
+
+    Reveals: nothing; each of the two sees a uniformly random part. The ciphertexts hold numbers modulo 2^64: what is
+    computed on them must stay below 2**63 in size (scaled by its fraction bits), products with integers included.
+    Costs: 3 rounds, 512 bytes (Paillier-2048) and 24 bytes per number.
+    """
+    source, kind, holder = value.device, secret_kind(value), device.key_holder
+    evaluator = next((party for party in device.evaluators if party in source.names), "")
+    if not evaluator or holder not in source.names:
+        raise ConfigError(f"key holder and an evaluator of {device!r} must both take part in {source!r}")
+    new_id = device.executor.new_id
+
+    def steps() -> Steps:
+        ids, octets = {evaluator: new_id(), holder: new_id()}, new_id()
+        yield part_request(value, evaluator, holder, ids)
+        params = {"kind": kind, "fraction_bits": source.protocol.fraction_bits}
+        facts = (yield device.request(holder, "he.encrypt_part", [ids[holder]], [octets], params))[holder][0]
+        yield from device.move_steps(holder, evaluator, octets, facts)
+        header = {"header": facts["facts"]["header"]}
+        yield device.request(evaluator, "he.add_part", [octets, ids[evaluator]], [cipher.id], header)
+        device.executor.drop_later([octets, *ids.values()])
+
+    task = Task(device, "encrypt secret", [value], user_line(), steps)
+    cipher = Cipher(device, value.shape, VALUE_TYPES[value.dtype.kind], at=evaluator, ring=True, node=task)
+    return cipher
+
+
+# --- enclaves ---------------------------------------------------------------------------------------------------------
+
+
+def plain_to_tee(value: PlainValue, device: TEE, because: str) -> Sealed:  # noqa: ARG001
+    """Seal a party's own value to the enclave, when a result leaves it. Reveals: name, shape and dtype, to the host."""
+    return device.seal(value)
+
+
+def tee_to_plain(value: Sealed, device: Plain, because: str) -> PlainValue:
+    """Bring a value out of the enclave, sealed to one party.
+
+    Reveals: the value, to that party. The host sees the job and sizes. Costs: each input once to the host, the value once.
+    """
+    (opened,) = value.device.open([value], device.party, needs_reason(value, device, because))
+    return opened
+
+
+def mpc_to_tee(value: Secret, device: TEE, because: str) -> Sealed:  # noqa: ARG001
+    """Bring a secret into the enclave: it is parted, two parties seal their parts.
+
+    Reveals: nothing; each of the two sees a uniformly random part. Costs: 2 rounds, 40 bytes per element.
+    """
+    source, kind = value.device, secret_kind(value)
+    able = [party for party in source.names if party in device.parties]
+    if len(able) < 2:
+        raise ConfigError(f"two parties of {source!r} must have attested {device!r}; {len(able)} have")
+    parts = _parted(value, able[0], able[1])
+    bits = source.protocol.fraction_bits if kind == "fixed" else None
+
+    def unite(first: Any, second: Any) -> Any:
+        whole = jax.lax.bitcast_convert_type(first + second, np.int64)
+        return whole if bits is None else whole.astype(np.float64) * 2.0**-bits
+
+    sealed: Sealed = device(unite)(*parts)
+    return sealed
+
+
+def he_to_tee(value: Cipher, device: TEE, because: str) -> Sealed:  # noqa: ARG001
+    """Bring an encrypted value into the enclave: masked at the evaluator, decrypted masked at the key holder, both seal.
+
+    Reveals: to the key holder a value masked by 40 more bits than it has. Costs: 512 bytes (Paillier-2048) and 16 per number.
+    """
+    source = value.device
+    for party in (value.at, source.key_holder):
+        if party not in device.parties:
+            raise ConfigError(f"{party} has not attested {device!r}; evaluator and key holder seal the value to it")
+    whole = value.dtype.kind != "f"
+    octets, mask, other, new_id = [], value.at, source.key_holder, source.executor.new_id
+
+    def steps() -> Steps:
+        octets.append(new_id())
+        request = source.request(mask, "he.mask", [value.id], [octets[-1], parts[0].id], {"fraction_bits": PART_BITS})
+        facts = (yield request)[mask][0]
+        yield from source.move_steps(mask, other, octets[-1], facts)
+        yield source.request(other, "he.unmask", octets[-1:], [parts[1].id], {"header": facts["facts"]["header"]})
+        source.executor.drop_later(octets)
+
+    task = Task(source, "part", [value], user_line(), steps)
+    plain = source.executor.plain
+    parts = [PlainValue(plain(p), value.shape, np.uint64, node=task, index=i) for i, p in enumerate((mask, other))]
+
+    def unite(first: Any, second: Any) -> Any:
+        total = jax.lax.bitcast_convert_type(first + second, np.int64)
+        return total if whole else total.astype(np.float64) * 2.0**-PART_BITS
+
+    sealed: Sealed = device(unite)(*parts)
+    return sealed
+
+
+def tee_to_mpc(value: Sealed, device: MPC, because: str) -> Secret:  # noqa: ARG001
+    """Share a value that is in the enclave: one party seals random numbers to it, another gets the value less these.
+
+    Reveals: to the second party whether every value fits the ring, and nothing if it does. Costs: the job, 1 round.
+    Raises: DomainError of that party, when the result is needed, for a value that does not fit.
+    """
+    source, bits = value.device, device.protocol.fraction_bits
+    able = [party for party in device.names if party in source.parties]
+    if len(able) < 2:
+        raise ConfigError(f"two parties of {device!r} must have attested {source!r}; {len(able)} have")
+    whole = value.dtype.kind in "iub"
+    limit = 2.0 ** (VALUE_BITS - (0 if whole else bits))
+    mask = _random_part(source.executor.plain(able[0]), value.shape)
+
+    def masked(x: Any, r: Any) -> Any:
+        fits = jax.numpy.all(jax.numpy.abs(x.astype(np.float64)) < limit)
+        ring = x.astype(np.int64) if whole else jax.numpy.rint(x * 2.0**bits).astype(np.int64)
+        return jax.lax.bitcast_convert_type(ring, np.uint64) - r, fits
+
+    types = [(value.shape, np.uint64), ((), np.bool_)]
+    part, fits = source.release([value], masked, [mask], {0: able[1], 1: able[1]}, "masked, to be shared", types)
+    ids = {able[0]: mask, able[1]: part}
+
+    def steps() -> Steps:
+        yield Request("procedure", {able[1]: _check_fields(fits.id)})
+        held = {party: handle.id for party, handle in ids.items()}
+        fields = {
+            "device": device.number,
+            "parts": held,
+            "id": shared.id,
+            "shape": list(value.shape),
+            "kind": "int" if whole else "fixed",
+            "bits": bits,
+        }
+        yield ask(device.names, "unite", fields)
+
+    task = Task(device, "share sealed", [mask, part, fits], user_line(), steps)
+    shared = Secret(device, value.shape, np.int32 if whole else np.float32, node=task)
+    return shared
+
+
+PART_BITS = 24
+"""Fraction bits of an encrypted number on its way into an enclave."""
+
+
+def _parted(value: Secret, masker: str, other: str) -> list[PlainValue]:
+    source = value.device
+
+    def steps() -> Steps:
+        yield part_request(value, masker, other, {masker: parts[0].id, other: parts[1].id})
+
+    task = Task(source, "part", [value], user_line(), steps)
+    plain = source.executor.plain
+    parts = [PlainValue(plain(p), value.shape, np.uint64, node=task, index=i) for i, p in enumerate((masker, other))]
+    return parts
+
+
+def _random_part(device: Plain, shape: tuple[int, ...]) -> PlainValue:
+    def steps() -> Steps:
+        fields = {"name": "ring.random", "inputs": [], "outputs": [drawn.id], "params": {"shape": list(shape)}}
+        yield Request("procedure", {device.party: fields})
+
+    drawn = PlainValue(device, shape, np.uint64, node=Task(device, "random", [], user_line(), steps))
+    return drawn
+
+
+def _check_fields(id: int) -> dict[str, Any]:
+    return {"name": "ring.check", "inputs": [id], "outputs": [], "params": {}}
+
+
 TRANSFERS: dict[tuple[type, type], Callable[[Any, Any, str], Handle]] = {
     (Plain, Plain): plain_to_plain,
     (Plain, MPC): plain_to_mpc,
+    (Plain, HE): plain_to_he,
+    (Plain, TEE): plain_to_tee,
     (MPC, Plain): mpc_to_plain,
     (MPC, MPC): mpc_to_mpc,
+    (MPC, HE): mpc_to_he,
+    (MPC, TEE): mpc_to_tee,
+    (HE, Plain): he_to_plain,
+    (HE, MPC): he_to_mpc,
+    (HE, TEE): he_to_tee,
+    (TEE, Plain): tee_to_plain,
+    (TEE, MPC): tee_to_mpc,
 }
-"""The whole matrix: (from, to) and what is done."""
+"""The whole matrix: (from, to) and what is done. What is missing (HE to HE, TEE to HE, TEE to TEE) goes by MPC."""

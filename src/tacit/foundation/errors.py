@@ -153,7 +153,10 @@ class ClipExceeded(InputError, OverflowError):
 
 
 class CiphertextOverflow(InputError, OverflowError):
-    """An operation on ciphertexts could leave the range of plaintexts: `bound` is the magnitude it could reach."""
+    """An operation on ciphertexts could leave the range of plaintexts: `bound` is the magnitude it could reach.
+
+    Where a plaintext itself is out of range, `bound` is just above `limit`: messages never tell the value.
+    """
 
     def __init__(self, message: str, *, bound: int, limit: int) -> None:
         super().__init__(message)

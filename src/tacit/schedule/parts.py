@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from tacit.foundation.errors import DomainError
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.kernel import Kernel, Ring, Shape
+from tacit.schedule.procedure import Facts, PartyView, procedure
 
 
 async def part_secret(kernel: Kernel, me: str, share: Any, masker: str, other: str) -> Ring | None:
@@ -26,7 +28,7 @@ async def part_secret(kernel: Kernel, me: str, share: Any, masker: str, other: s
     shared = await kernel.share(masker, shape, mask if me == masker else None)
     opened = await kernel.reveal(kernel.add(share, shared), [other])
     if me == masker:
-        return np.negative(mask)
+        return np.asarray(np.negative(mask))
     return opened if me == other else None
 
 
@@ -45,3 +47,20 @@ async def unite_secret(
     if surplus > 0:
         return await kernel.truncate(total, surplus)
     return kernel.scale(total, np.full((), 1 << -surplus, np.uint64)) if surplus < 0 else total
+
+
+@procedure("ring.random")
+def random_part(view: PartyView, shape: Sequence[int]) -> tuple[Sequence[Any], Facts]:  # noqa: ARG001
+    """Uniformly random ring elements of this party's own."""
+    size = int(np.prod(shape, dtype=np.int64))
+    return [np.frombuffer(secrets.token_bytes(8 * size), np.uint64).reshape(tuple(shape))], {}
+
+
+@procedure("ring.check")
+def check_part(view: PartyView) -> tuple[Sequence[Any], Facts]:
+    """Refuse parts of values that do not fit the ring: an enclave said so."""
+    if not bool(view.inputs[0]):
+        raise DomainError(
+            "a value from the enclave is not finite, or too large for the shared representation. Scale it."
+        )
+    return [], {}

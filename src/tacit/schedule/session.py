@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +25,15 @@ from typing import Any, final
 
 import numpy as np
 
-from tacit.device.executor import Answer, Request, ask, tell
+from tacit.device.executor import Answer, Answers, Request, T, ask, tell
 from tacit.device.handle import Handle, Record
+from tacit.device.he import HE, Scheme
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
-from tacit.foundation.errors import ConfigError, SessionError, TacitError
+from tacit.device.tee import TEE, Backend
+from tacit.foundation.errors import ConfigError, PolicyError, SessionError, TacitError
 from tacit.primitive.mpc.protocol import Assisted, Protocol
+from tacit.primitive.tee import Policy
 from tacit.resource.identity import LocalAuthority
 from tacit.schedule.graph import Graph, Plan, describe_plan
 from tacit.schedule.lines import AFTERMATH_SECONDS, Lines, SessionEnds, Ticket
@@ -42,7 +45,12 @@ from tacit.schedule.scheduler import run_graph
 GRACE_SECONDS = 2.0
 """How long parties may take to end in good order."""
 KEPT_RECORDS = 10_000
-PROCEDURES = ("tacit.schedule.offline", "tacit.algorithm.table.procedures")
+PROCEDURES = (
+    "tacit.schedule.offline",
+    "tacit.schedule.encrypted",
+    "tacit.schedule.enclave.procedure",
+    "tacit.algorithm.table.procedures",
+)
 """Modules that install the procedures every party knows; named, because they lie in a layer above this one."""
 
 
@@ -148,6 +156,39 @@ class Session:
         if unknown:
             raise ConfigError(f"no party {unknown[0]!r} in this session; there are {', '.join(self.parties)}")
         return MPC(self, protocol or Assisted(), names)
+
+    def he(self, *, key_holder: str, evaluators: Sequence[str], scheme: Scheme = "paillier", bits: int = 2048) -> HE:
+        """An HE device: `key_holder` makes a key pair, `evaluators` compute on what is encrypted under it.
+
+        scheme: "paillier", or "ec-elgamal" for small integers. bits: 2048 or 3072, of a Paillier key.
+        """
+        for party in (key_holder, *evaluators):
+            self.plain(party)
+        return HE(self, key_holder, evaluators, scheme, bits)
+
+    def tee(
+        self,
+        name: str,
+        *,
+        host: str,
+        parties: Sequence[str] | None = None,
+        backend: Backend = "attested",
+        policy: Policy | None = None,
+        development: bool = False,
+    ) -> TEE:
+        """A TEE device: an enclave at `host`, attested by `parties` (all, by default), who may seal to it and receive.
+
+        backend: "attested" needs a policy: measurements, programs, receivers. "simulation" is a process without protection,
+        for building without hardware: it is refused unless development=True or a policy of that profile is given.
+        """
+        if backend == "simulation" and policy is None and not development:
+            raise PolicyError(
+                "a simulated enclave protects nothing from its host. Say development=True to use one where that does not "
+                "matter, or use backend='attested'"
+            )
+        for party in (host, *(parties or ())):
+            self.plain(party)
+        return TEE(self, self.id, name, host, parties or self.parties, backend, policy)
 
     def run(self, *values: Any, timing: bool = False) -> None:
         """Compute whatever is pending behind the values, on all devices; they stay where they are.
@@ -256,6 +297,20 @@ class Session:
             ticket = self.submit(request)
             self.wait([ticket])
         return ticket.result()
+
+    def perform(self, steps: Generator[Request, Answers, T]) -> T:
+        """Do the requests of `steps` one after the other; what it returns."""
+        with self._talking():
+            try:
+                request = next(steps)
+                while True:
+                    ticket = self.submit(request)
+                    if request.answered:
+                        self.wait([ticket])
+                    request = steps.send(ticket.result())
+            except StopIteration as over:
+                result: T = over.value
+                return result
 
     def submit(self, request: Request) -> Ticket:
         """Send a command, and a `Ticket` for its answers."""

@@ -97,18 +97,11 @@ class Worker:
         does alone runs beside it. A command of ALONE that fails has touched no peer: it is answered by the error, and the
         party goes on. Any other error leaves the parties at different points of a protocol, and ends this process.
         """
-        threading.Thread(target=self._take, daemon=True).start()
         with ThreadPoolExecutor(THREADS, thread_name_prefix="beside") as pool:
+            threading.Thread(target=self._take, args=(pool,), daemon=True).start()
             try:
-                while True:
-                    message = self._next()
-                    if message.kind == "stop":
-                        return
-                    alone = message.kind in ALONE or (message.kind == "procedure" and message.fields.pop("alone", True))
-                    if message.kind in BESIDE or (message.kind == "procedure" and alone):
-                        pool.submit(self._handle, message, alone=True)
-                    else:
-                        self._handle(message, alone=alone)
+                while (message := self._next()).kind != "stop":
+                    self._handle(message, alone=message.kind in ALONE)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -119,12 +112,17 @@ class Worker:
             raise message
         return message
 
-    def _take(self) -> None:
-        """Read commands as they come, so that the session never waits to send one."""
+    def _take(self, pool: ThreadPoolExecutor) -> None:
+        """Read commands as they come, so that the session never waits to send one, and hand them on."""
         try:
             while True:
                 message = self.line.receive()
-                self._queue.put(message)
+                if message.kind == "put":
+                    self._handle(message, alone=False)
+                elif message.kind in BESIDE or (message.kind == "procedure" and message.fields.pop("alone", True)):
+                    pool.submit(self._handle, message, alone=True)
+                else:
+                    self._queue.put(message)
                 if message.kind == "stop":
                     return
         except Exception as error:  # noqa: BLE001  it is raised where commands are handled

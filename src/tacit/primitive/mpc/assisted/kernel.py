@@ -56,7 +56,7 @@ class AssistedKernel(Kernel):
     def add_public(self, x: Additive, values: Ring) -> Additive:
         """x + values: the mask, with all that was dealt for it, stays in use when the shape does."""
         ctx, local = self.context, self.context.local
-        shape = x.shape if x.shape == values.shape else np.broadcast_shapes(x.shape, values.shape)
+        shape = x.shape if values.shape in ((), x.shape) else np.broadcast_shapes(x.shape, values.shape)
         opened = x.opened
         if opened is not None:
             mask = opened.mask
@@ -167,6 +167,10 @@ class AssistedKernel(Kernel):
         """See `compare.negative`."""
         return await compare.negative(self.context, x)
 
+    async def below(self, x: Additive, thresholds: Sequence[int]) -> list[Packed]:
+        """See `compare.below`."""
+        return await compare.below(self.context, x, thresholds)
+
     async def both(self, a: Packed, b: Packed) -> Packed:
         """See `boolean.both`."""
         return await boolean.both(self.context, a, b)
@@ -178,6 +182,10 @@ class AssistedKernel(Kernel):
     async def gate(self, a: Packed, x: Additive) -> Additive:
         """See `boolean.gate`."""
         return await boolean.gate(self.context, a, x)
+
+    async def either(self, a: Packed, x: Additive, b: Packed, value: int) -> Additive:
+        """See `boolean.either`."""
+        return await boolean.either(self.context, a, x, b, value)
 
     async def decompose(self, x: Additive, count: int) -> Packed:
         """See `boolean.decompose`."""
@@ -230,7 +238,7 @@ def _combine_masks(ctx: Context, operation: Callable[[Ring, Ring], Ring], x: Add
     a, b = x.opened.mask.value, y.opened.mask.value
     if a is None and b is None:
         return None
-    zero = ctx.local.zeros(1)
+    zero = ctx.local.zeros()  # a row of one would not broadcast to a scalar
     return operation(
         ctx.local.broadcast(zero, x.shape) if a is None else a, ctx.local.broadcast(zero, y.shape) if b is None else b
     )
