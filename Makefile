@@ -11,7 +11,7 @@ PROFILE ?= ci
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --hypothesis-profile=$(PROFILE)
 SPHINX = $(BIN)/python -m sphinx -n -W --keep-going -q -d docs/_build/doctrees
-CHECKED := $(wildcard src tests benchmarks docs scripts)
+CHECKED := $(wildcard src tests benchmarks docs scripts examples)
 
 # Stamps: what stands on disk for "this step is done". Directories count, so that a deleted source is noticed too;
 # the folder native/ itself does not, because it has the name of a target.
@@ -69,6 +69,7 @@ docs: $(NATIVE) ## build the documentation, with every warning an error, and run
 generate: $(NATIVE) ## rewrite the parts of the documentation that are generated from the code
 	@$(BIN)/python scripts/generate_error_page.py
 	@$(BIN)/python scripts/generate_function_page.py
+	@$(BIN)/python scripts/generate_conversion_page.py
 	@$(BIN)/python -m tacit.compile.coverage > docs/coverage.md
 
 native: $(INSTALLED) ## rebuild the kernels in place

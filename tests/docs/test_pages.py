@@ -28,7 +28,7 @@ def test_the_architecture_names_nothing_else(name: str) -> None:
     assert name in PACKAGES or path.with_suffix(".py").is_file() or stub.is_file(), f"`{name}` does not exist"
 
 
-@pytest.mark.parametrize("page", ["error", "function"])
+@pytest.mark.parametrize("page", ["error", "function", "conversion"])
 def test_generated_pages_are_what_the_code_generates(page: str) -> None:
     script = ROOT / "scripts" / f"generate_{page}_page.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)

@@ -19,7 +19,9 @@ TacitError
 │   ├── ClipExceeded           a value to be aggregated lies beyond the bound that was agreed on
 │   ├── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
 │   ├── CiphertextOverflow     an operation on ciphertexts could leave the range of plaintexts
-│   └── KeyMismatch            ciphertexts and keys of different owners, sizes or schemes meet
+│   ├── LevelsExhausted        a computation on ciphertexts is deeper than their parameters allow
+│   ├── KeyMismatch            ciphertexts and keys of different owners, sizes or schemes meet
+│   └── NoRoute                no conversion brings a value from one device to another
 ├── SecrecyError               a secret was about to be used as if it were public
 ├── CompileError               a program cannot be expressed
 │   ├── UnsupportedOperation   a construct has no secure meaning here; says what to write instead
@@ -63,6 +65,7 @@ TacitError
 ├── BudgetExhausted            a privacy budget does not allow what was asked of it
 ├── PolicyError                a party's policy forbids the step
 └── SessionError               a session could not start, or is over
+    └── NodeCancelled          a computation was not started, because one that it needs failed
 """
 
 from __future__ import annotations
@@ -164,8 +167,21 @@ class CiphertextOverflow(InputError, OverflowError):
         self.limit = limit
 
 
+class LevelsExhausted(InputError):
+    """A computation on ciphertexts is deeper than their parameters allow: it takes `needed` levels where `left` are."""
+
+    def __init__(self, message: str, *, needed: int, left: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.left = left
+
+
 class KeyMismatch(InputError):
     """Ciphertexts and keys of different owners, sizes or schemes meet."""
+
+
+class NoRoute(InputError):
+    """Values of one device cannot be brought to another by one conversion. The message names a way round."""
 
 
 class SecrecyError(TacitError, TypeError):
@@ -381,10 +397,6 @@ class PolicyError(TacitError, PermissionError):
 
 class SessionError(TacitError):
     """A session could not start, or is over."""
-
-
-class NoRoute(InputError):
-    """Values of one device cannot be brought to another by one conversion. The message names a way round."""
 
 
 class NodeCancelled(SessionError):
