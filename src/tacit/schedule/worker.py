@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import hashlib
 import json
 import os
 import select
@@ -17,9 +18,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -54,6 +56,7 @@ THREADS = 2
 SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter while another wants it: a protocol's rounds must not wait for local work."""
 REPORT_SECONDS = 0.5
+KEPT_FUNCTIONS = 64
 SPIN_SECONDS = 0.0002
 """How long a party looks for a message before it sleeps: waking up costs more than most rounds (200 rounds of 64 products:
 110 ms without, 45 ms with). It yields the processor while it looks, because parties may outnumber cores."""
@@ -72,6 +75,16 @@ class OpenDevice:
     driver: Driver
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A program that is under way: since when, and how many of its steps are done."""
+
+    began: float
+    tally: Tally
+    total: int
+
+
 class Worker:
     """One party's values, devices and command handlers. Handler names are the command kinds."""
 
@@ -86,7 +99,8 @@ class Worker:
         self.programs: dict[str, Program] = {}
         self.plans: dict[tuple[str, int], Plan] = {}
         self.running = ""
-        self.call = 0  # the command that involves peers and is under way
+        self.progress: Running | None = None
+        self.functions: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
         self.state: dict[str, Any] = {}  # what procedures keep from one call to the next, by their own names
         self._queue: SimpleQueue[Message | Exception] = SimpleQueue()
 
@@ -99,6 +113,7 @@ class Worker:
         """
         with ThreadPoolExecutor(THREADS, thread_name_prefix="beside") as pool:
             threading.Thread(target=self._take, args=(pool,), daemon=True).start()
+            threading.Thread(target=self._tell, daemon=True).start()
             try:
                 while (message := self._next()).kind != "stop":
                     self._handle(message, alone=message.kind in ALONE)
@@ -133,7 +148,6 @@ class Worker:
         handler: Callable[..., Any] | None = getattr(self, f"do_{kind}", None)
         if handler is None:
             raise SessionError(f"{self.name} knows no command {kind!r}")
-        self.call = call if not alone else self.call
         try:
             answer, arrays = handler(message.blobs, **message.fields) or (None, [])
             if call:
@@ -171,13 +185,23 @@ class Worker:
     ) -> tuple[dict[str, Any], list[Any]]:
         """Run an exported JAX function on plain values."""
         import jax
-        from jax import export
 
         with jax.enable_x64(True):  # the party's own values keep their double precision
-            function = export.deserialize(bytearray(blobs[0].tobytes()))
-            results = function.call(*[self.value(id) for id in inputs])
+            results = self._function(blobs[0])(*[self.value(id) for id in inputs])
         self.values.update(zip(outputs, [np.asarray(result) for result in results], strict=True))
         return {}, []
+
+    def _function(self, blob: np.ndarray) -> Callable[..., Any]:
+        """An exported function, compiled once for as long as it is among those used last."""
+        import jax
+        from jax import export
+
+        key = hashlib.sha256(blob.data).digest()
+        function = self.functions.pop(key, None) or jax.jit(export.deserialize(bytearray(blob.tobytes())).call)
+        self.functions[key] = function
+        while len(self.functions) > KEPT_FUNCTIONS:
+            self.functions.popitem(last=False)
+        return function
 
     def do_procedure(
         self,
@@ -320,9 +344,10 @@ class Worker:
         began = time.perf_counter()
         values = [self.value(id) for id in inputs]
         tally = Tally()
-        with self._telling(tally, plan.size):
-            both = gather(agree(at.driver, digest), execute(at.kernel, at.driver, plan, values, tally=tally))
-            _, results = at.driver.run(both, Where(0, "program", plan.nodes[0].line if plan.nodes else ""))
+        self.progress = Running(began, tally, plan.size)
+        both = gather(agree(at.driver, digest), execute(at.kernel, at.driver, plan, values, tally=tally))
+        _, results = at.driver.run(both, Where(0, "program", plan.nodes[0].line if plan.nodes else ""))
+        self.progress = None
         self.values.update(zip(outputs, results, strict=True))
         self.origins.update(dict.fromkeys(outputs, digest))
         return self._cost(began, *before), []
@@ -418,22 +443,14 @@ class Worker:
         """Threads that kernels of this process may use."""
         set_threads(count)
 
-    @contextmanager
-    def _telling(self, tally: Tally, total: int) -> Iterator[None]:
-        """Tell the session now and then how far a program is."""
-        over = threading.Event()
-
-        def tell() -> None:
-            while not over.wait(REPORT_SECONDS):
+    def _tell(self) -> None:
+        """Tell the session now and then how far a program is, if one is running."""
+        while True:
+            time.sleep(REPORT_SECONDS)
+            running = self.progress
+            if running is not None and time.perf_counter() - running.began > REPORT_SECONDS:
                 with suppress(TacitError):  # the session is gone: others see to that
-                    self.line.send("progress", {"done": tally.done, "of": total}, call=self.call)
-
-        thread = threading.Thread(target=tell, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
+                    self.line.send("progress", {"done": running.tally.done, "of": running.total})
 
     def _witness(self, what: str, shape: tuple[int, ...]) -> None:
         """Write down a value that a protocol opened by design."""
