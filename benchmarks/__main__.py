@@ -51,7 +51,7 @@ class CaseError(ValueError):
 
 
 def _worker(variant: Variant) -> list[str]:
-    return [str(python_of(variant.system)), "-m", f"benchmarks.systems.{variant.system}"]
+    return [str(python_of(variant.system)), "-m", variant.worker]
 
 
 def _case_names(text: str, cases: Mapping[str, Case]) -> list[str]:

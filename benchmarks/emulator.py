@@ -13,6 +13,7 @@ bound. The kernel's TCP runs on top with 1500-byte segments, this machine's cong
 the device in bursts of up to 64 KiB (segmentation offload), each counted with all of its headers.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import heapq
@@ -27,6 +28,7 @@ from typing import NamedTuple
 
 DEVICE = "wire"
 SEGMENT_BYTES = 1500
+HIGHEST_PRIORITY = -20
 HOPELESS = 20  # packets of one connection after which its owner is no longer looked for
 
 
@@ -61,6 +63,8 @@ class Wire:
     def run(self, child: subprocess.Popen[bytes]) -> None:
         """Carry packets until `child` ends."""
         _set_timer_slack(1)
+        with contextlib.suppress(PermissionError):  # the parties may use every core; packets are late then, not lost
+            os.setpriority(os.PRIO_PROCESS, 0, HIGHEST_PRIORITY)
         ended = os.pidfd_open(child.pid)
         while True:
             patience = max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None

@@ -35,7 +35,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the results. Bytes are of one run, all parties together."""
+    """One line of the results. Bytes are of one run, all parties together unless said otherwise."""
 
     system: str
     protocol: str
@@ -48,10 +48,13 @@ class Row:
     warm_up_seconds: float | None
     bytes: int | None  # the system's own count if it keeps one, else `wire_bytes`
     wire_bytes: int | None  # the kernel's count, headers included
+    busiest_bytes: int | None  # of the party that sends most, by the system's own count
     rounds: int | None
     max_error: float | None  # absolute, against float64
     network: str
     tls: bool
+    dealing_seconds: float | None = None  # median; of making, before each run, what it spends: not in `seconds`
+    dealing_bytes: int | None = None  # and its size: not in `bytes`
     failure: str | None = None
 
     def as_dict(self) -> dict[str, object]:
@@ -67,7 +70,14 @@ class _Seat:
     times: list[float] = field(default_factory=list)
     warm_up: float | None = None
     wire: int | None = None
+    dealing_times: list[float] = field(default_factory=list)
+    dealing_bytes: int | None = None
     failure: str | None = None
+
+    def clear(self) -> None:
+        """Forget the last case; the worker stays."""
+        self.times, self.warm_up, self.wire, self.failure = [], None, None, None
+        self.dealing_times, self.dealing_bytes = [], None
 
 
 class Table:
@@ -84,7 +94,7 @@ class Table:
         try:
             for name in names:
                 for seat in self._seats:
-                    seat.times, seat.warm_up, seat.wire, seat.failure = [], None, None, None
+                    seat.clear()
                 print(f"{name}: {', '.join(str(seat.variant) for seat in self._seats)}", file=sys.stderr)
                 yield from self._startup() if name == STARTUP else self._case(cases[name])
         finally:
@@ -130,6 +140,10 @@ class Table:
         return self._ask(seat, "start", protocol=seat.variant.protocol, tls=seat.variant.tls)["seconds"]
 
     def _run(self, seat: _Seat, *, warm_up: bool) -> None:
+        if seat.variant.offline:
+            dealt = self._ask(seat, "deal")
+            seat.dealing_times.append(dealt["seconds"])
+            seat.dealing_bytes = dealt["bytes"]
         answer = self._ask(seat, "run", warm_up=warm_up)
         if warm_up:
             seat.warm_up = answer["seconds"]
@@ -138,13 +152,13 @@ class Table:
             seat.times.append(answer["seconds"])
 
     def _collect(self, seat: _Seat, case: Case, reference: Sequence[Array], path: Path) -> Row:
-        error = payload = rounds = None
+        error = payload = busiest = rounds = None
         with _Failures(seat):
             if not seat.failure:
                 answer = self._ask(seat, "collect", outputs=str(path))
-                payload, rounds = answer["bytes"] or seat.wire, answer["rounds"]
+                payload, busiest, rounds = answer["bytes"] or seat.wire, answer["busiest"], answer["rounds"]
                 error = _largest_error(path, reference)
-        return self._row(seat, case.name, case.shape, payload=payload, rounds=rounds, error=error)
+        return self._row(seat, case.name, case.shape, payload=payload, busiest=busiest, rounds=rounds, error=error)
 
     def _ask(self, seat: _Seat, op: str, **fields: object) -> dict[str, Any]:
         assert seat.worker
@@ -157,6 +171,7 @@ class Table:
         shape: Sequence[int | str],
         *,
         payload: int | None = None,
+        busiest: int | None = None,
         rounds: int | None = None,
         error: float | None = None,
     ) -> Row:
@@ -173,10 +188,13 @@ class Table:
             warm_up_seconds=round(seat.warm_up, 6) if seat.warm_up is not None else None,
             bytes=payload,
             wire_bytes=seat.wire,
+            busiest_bytes=busiest,
             rounds=rounds,
             max_error=error,
             network=self._network.name,
             tls=seat.variant.tls,
+            dealing_seconds=round(statistics.median(seat.dealing_times), 6) if seat.dealing_times else None,
+            dealing_bytes=seat.dealing_bytes,
             failure=seat.failure,
         )
 

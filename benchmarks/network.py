@@ -9,15 +9,20 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from benchmarks.emulator import Wire
+
+AT_ONCE = 3  # pairs of the second part of the probe: as many as the largest system has parties
 
 
 class NetworkError(Exception):
@@ -68,7 +73,8 @@ class Network:
             f"network {self.name}: {self.bits_per_second / 1e6:.0f} Mbit/s for what each process sends, "
             f"{self.rtt_seconds * 1e3:g} ms round trip, no loss; packet emulator on a TUN device in a network namespace per "
             f"worker, TCP {measured['congestion']}; measured between two processes: {measured['rtt_seconds'] * 1e3:.2f} ms, "
-            f"{measured['bits_per_second'] / 1e6:.0f} Mbit/s"
+            f"{measured['bits_per_second'] / 1e6:.0f} Mbit/s; of three that send at once each: "
+            f"{', '.join(f'{rate / 1e6:.0f}' for rate in measured['bits_per_second_at_once'])} Mbit/s"
         )
 
 
@@ -103,21 +109,30 @@ def _enter(network: Network, command: Sequence[str]) -> int:
 
 
 def _probe(network: Network) -> None:
-    """Print the round trip and the throughput between two processes as JSON."""
+    """Print the round trip and the throughput between two processes, and what each of three pairs gets at once, as JSON."""
+    alone = _measure_pair(network)
+    with ThreadPoolExecutor() as pool:
+        command = [sys.executable, "-m", "benchmarks.network", "pair", network.name]
+        together = pool.map(lambda _: json.loads(subprocess.check_output(command)), range(AT_ONCE))
+        rates = [pair["bits_per_second"] for pair in together]
+    print(json.dumps(alone | {"bits_per_second_at_once": rates}))
+
+
+def _measure_pair(network: Network) -> dict[str, Any]:
+    """Measure between two processes: a median round trip, then one second's worth of bytes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         if os.fork() == 0:
             _swallow(server)
             os._exit(0)
         with socket.create_connection(server.getsockname()) as link:
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            trips = sorted(_send(link, 1) for _ in range(15))
-            rtt = trips[len(trips) // 2]
+            rtt = statistics.median(_send(link, 1) for _ in range(15))
             size = int(network.bits_per_second / 8)
             _send(link, size)  # lets the congestion window grow
             seconds = _send(link, size) - rtt
             congestion = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
     os.wait()
-    print(json.dumps({"rtt_seconds": rtt, "bits_per_second": size * 8 / seconds, "congestion": congestion}))
+    return {"rtt_seconds": rtt, "bits_per_second": size * 8 / seconds, "congestion": congestion}
 
 
 def _send(link: socket.socket, size: int) -> float:
@@ -141,5 +156,7 @@ def _swallow(server: socket.socket) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         _probe(NETWORKS[sys.argv[2]])
+    elif sys.argv[1] == "pair":
+        print(json.dumps(_measure_pair(NETWORKS[sys.argv[2]])))
     else:
         sys.exit(_enter(NETWORKS[sys.argv[1]], sys.argv[sys.argv.index("--") + 1 :]))

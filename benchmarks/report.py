@@ -14,6 +14,8 @@ from benchmarks.variants import OURS
 
 QUOTED = Path(__file__).with_name("quoted.json")
 NOT_IN_MEAN = frozenset({"startup"})  # not a computation
+RATIOS = """Ratios, the peer's seconds over ours, plain TCP on both sides. Against the same figure (best of both): `TLS` is ours over TLS,
+`dealt` ours on correlations dealt beforehand, their dealing not counted:"""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One case: our best figure without and with TLS, the best peer's of this run and the best on record."""
+    """One case: our best figure without and with TLS, the best peer's of this run and the best on record.
+
+    What was computed on correlations dealt beforehand stands apart, as no peer's time leaves its own out.
+    """
 
     case: str
     ours: Figure | None
     ours_tls: Figure | None
+    ours_dealt: Figure | None
     measured: Figure | None
     recorded: Figure | None
 
@@ -39,20 +45,23 @@ class Comparison:
         """Return the best figure that any peer reached."""
         return _fastest(figure for figure in (self.measured, self.recorded) if figure)
 
-    def ratio(self, peer: Figure | None, *, tls: bool = False) -> float | None:
+    def ratio(self, peer: Figure | None, *, tls: bool = False, dealt: bool = False) -> float | None:
         """Return how many times faster we are than `peer`."""
-        ours = self.ours_tls if tls else self.ours
+        ours = self.ours_dealt if dealt else self.ours_tls if tls else self.ours
         return peer.seconds / ours.seconds if peer and ours else None
 
 
 def compare(rows: Sequence[Row], quoted: Mapping[str, Mapping[str, float]]) -> list[Comparison]:
     """Return a comparison per case, in the order of the rows."""
 
-    def best(case: str, *, ours: bool, tls: bool = False) -> Figure | None:
+    def best(case: str, *, ours: bool, tls: bool = False, dealt: bool = False) -> Figure | None:
         return _fastest(
             Figure(f"{row.system} {row.protocol}", row.seconds)
             for row in rows
-            if row.seconds is not None and row.case == case and (row.system == OURS) == ours and row.tls == tls
+            if row.seconds is not None
+            and (row.case, row.tls) == (case, tls)
+            and (row.system == OURS) == ours
+            and (row.dealing_bytes is not None) == dealt
         )
 
     return [
@@ -60,6 +69,7 @@ def compare(rows: Sequence[Row], quoted: Mapping[str, Mapping[str, float]]) -> l
             case,
             ours=best(case, ours=True),
             ours_tls=best(case, ours=True, tls=True),
+            ours_dealt=best(case, ours=True, dealt=True),
             measured=best(case, ours=False),
             recorded=_fastest(Figure(who, seconds) for who, seconds in quoted.get(case, {}).items()),
         )
@@ -80,40 +90,60 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 def render(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> str:
     """Return the two tables and, as the last line, the geometric mean."""
-    parts = ["Seconds (median), megabytes sent by all parties, rounds, largest absolute error:", _results(rows)]
+    parts = [
+        "Seconds (median), megabytes sent by all parties, rounds, largest absolute error; what was dealt before each run:",
+        _results(rows),
+    ]
     failures = [f"  {row.case}, {_who(row)}: {row.failure}" for row in rows if row.failure]
     if failures:
         parts += ["Without a result:", "\n".join(failures)]
-    parts += [
-        "Ratios, the peer's seconds over ours (plain TCP on both sides; `TLS` is ours over TLS against the same peer):"
-    ]
-    parts += [_ratios(comparisons), _mean_line(comparisons)]
+    parts += [RATIOS, _ratios(comparisons)]
+    if any(one.ours_dealt for one in comparisons):
+        parts += [f"dealt beforehand, {_mean_line(comparisons, dealt=True)}"]
+    parts += [_mean_line(comparisons)]
     return "\n\n".join(parts)
 
 
 def _results(rows: Sequence[Row]) -> str:
-    lines = [["case", "system", "seconds", "min", "max", "runs", "MB", "rounds", "max error"]]
+    lines = [["case", "system", "seconds", "min", "max", "runs", "MB", "rounds", "max error", "dealt s", "MB"]]
     for row in rows:
         times = [_number(seconds) for seconds in (row.seconds, row.seconds_min, row.seconds_max)]
-        size = _number(row.bytes / 1e6 if row.bytes is not None else None)
         error = "-" if row.max_error is None else f"{row.max_error:.1e}"
-        lines.append([row.case, _who(row), *times, str(row.runs), size, _text(row.rounds), error])
+        dealt = [_number(row.dealing_seconds), _megabytes(row.dealing_bytes)]
+        lines.append(
+            [row.case, _who(row), *times, str(row.runs), _megabytes(row.bytes), _text(row.rounds), error, *dealt]
+        )
     return _align(lines)
 
 
 def _ratios(comparisons: Sequence[Comparison]) -> str:
-    lines = [["case", "tacit", "", "best peer here", "", "ratio", "best on record", "", "ratio", "best of both", "TLS"]]
+    lines = [
+        [
+            "case",
+            "tacit",
+            "",
+            "best peer here",
+            "",
+            "ratio",
+            "best on record",
+            "",
+            "ratio",
+            "best of both",
+            "TLS",
+            "dealt",
+        ]
+    ]
     for one in comparisons:
         measured = [*_cells(one.measured), _times(one.ratio(one.measured))]
         recorded = [*_cells(one.recorded), _times(one.ratio(one.recorded))]
-        overall = [_times(one.ratio(one.best)), _times(one.ratio(one.best, tls=True))]
+        overall = [_times(one.ratio(one.best, **kind)) for kind in ({}, {"tls": True}, {"dealt": True})]
         lines.append([one.case, *_cells(one.ours), *measured, *recorded, *overall])
     return _align(lines)
 
 
-def _mean_line(comparisons: Sequence[Comparison]) -> str:
+def _mean_line(comparisons: Sequence[Comparison], *, dealt: bool = False) -> str:
     counted = [one for one in comparisons if one.case not in NOT_IN_MEAN]
-    ratios = [ratio for one in counted if (ratio := one.ratio(one.best)) is not None]
+    ratios = [ratio for one in counted if (ratio := one.ratio(one.best, dealt=dealt)) is not None]
     if not ratios:
         return "geometric mean: none, because no case has a figure of both Tacit and a peer"
     return (
@@ -136,6 +166,10 @@ def _cells(figure: Figure | None) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _megabytes(count: int | None) -> str:
+    return _number(count / 1e6 if count is not None else None)
 
 
 def _times(ratio: float | None) -> str:

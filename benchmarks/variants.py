@@ -12,6 +12,16 @@ class Variant:
     protocol: str
     tls: bool = False
 
+    @property
+    def offline(self) -> bool:
+        """Whether the correlations of each run are dealt beforehand, apart from the time of the run."""
+        return self.protocol.endswith("-offline")
+
+    @property
+    def worker(self) -> str:
+        """The module that measures it."""
+        return f"benchmarks.systems.{self.system}{'_offline' if self.offline else ''}"
+
     def __str__(self) -> str:
         return f"{self.system} {self.protocol}{' TLS' if self.tls else ''}"
 
@@ -21,7 +31,12 @@ OURS = "tacit"
 # CHEETAH (SPU's two-party protocol without a dealer) is left out: it takes up to 24 GB of memory for these sizes and
 # is slower than SPU's other protocols in every case.
 SYSTEMS: Mapping[str, Sequence[Variant]] = {
-    "tacit": (Variant("tacit", "Assisted"), Variant("tacit", "Replicated"), Variant("tacit", "Assisted", tls=True)),
+    "tacit": (
+        Variant("tacit", "Assisted"),
+        Variant("tacit", "Assisted-offline"),
+        Variant("tacit", "Replicated"),
+        Variant("tacit", "Assisted", tls=True),
+    ),
     "spu": (Variant("spu", "ABY3"), Variant("spu", "SEMI2K-TFP")),
     "crypten": (Variant("crypten", "2PC-TFP"), Variant("crypten", "2PC-TTP")),
 }

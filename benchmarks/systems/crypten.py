@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.systems.crypten_cases import CASES
 from benchmarks.systems.parties import Parties
-from benchmarks.systems.worker import Array, Outcome, serve
+from benchmarks.systems.worker import Array, Outcome, elapsed, serve
 
 PARTIES = 2
 PROVIDERS = {"2PC-TFP": "TFP", "2PC-TTP": "TTP"}
@@ -49,7 +49,7 @@ class CrypTen:
         self._parties.call("prepare", case, CASES[case].enter(*inputs))
 
     def run(self, warm_up: bool) -> float:
-        return max(self._parties.call("run", warm_up))
+        return elapsed(self._parties.call("run", warm_up))
 
     def collect(self) -> Outcome:
         outputs, rounds = self._parties.call("collect")[0]
@@ -73,30 +73,23 @@ class Party:
         self._inputs = [self._crypten.cryptensor(tensor, src=i % PARTIES) for i, tensor in enumerate(tensors)]
         self._function = CASES[case].function
 
-    def run(self, warm_up: bool) -> float:
+    def run(self, warm_up: bool) -> tuple[float, float]:
         from crypten.config import cfg
 
         if warm_up:
             cfg.communicator.verbose = True
             self._crypten.reset_communication_stats()
-        self._barrier()
         begin = time.perf_counter()
         outputs = self._function(*self._inputs)
-        self._barrier()
-        seconds = time.perf_counter() - begin
+        end = time.perf_counter()
         if warm_up:
             self._rounds = self._crypten.communicator.get().get_communication_stats()["rounds"]
             self._outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             cfg.communicator.verbose = False
-        return seconds
+        return begin, end
 
     def collect(self) -> tuple[list[Array], int]:
         return [_open(output) for output in self._outputs], self._rounds
-
-    def _barrier(self) -> None:
-        import torch.distributed
-
-        torch.distributed.barrier(group=self._crypten.communicator.get().main_group)
 
 
 class Dealer:

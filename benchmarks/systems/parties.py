@@ -1,8 +1,9 @@
-"""One operating-system process per party, called in step: what SPU and CrypTen need and do not bring."""
+"""One operating-system process per party, called in step: what SPU, CrypTen and a job without a session need and do not bring."""
 
 import contextlib
 import multiprocessing
 import resource
+import socket
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -10,6 +11,15 @@ from typing import Any, Self
 
 # An address space above this is a runaway: it ends in the party's own MemoryError, not in the machine's.
 MEMORY_LIMIT_BYTES = 14 << 30
+
+
+def free_addresses(count: int) -> list[str]:
+    """Return as many addresses of this machine that nobody listens at."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return addresses
 
 
 class PartyError(Exception):

@@ -7,7 +7,6 @@ two-party protocol without a dealer, and not a two-party security model.
 import contextlib
 import os
 import re
-import socket
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.systems.parties import Parties
-from benchmarks.systems.worker import Array, Outcome, serve
+from benchmarks.systems.parties import Parties, free_addresses
+from benchmarks.systems.worker import Array, Outcome, elapsed, serve
 
 PROTOCOLS = {"ABY3": ("ABY3", 3), "SEMI2K-TFP": ("SEMI2K", 2)}
 SENT = re.compile(r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+)")
@@ -37,7 +36,7 @@ class Spu:
         self._logs = [Path(folder, f"party{rank}.log") for rank in range(count)]
         begin = time.perf_counter()
         self._parties = self._running.enter_context(
-            Parties(Party, count, kind, _free_addresses(count), [str(path) for path in self._logs])
+            Parties(Party, count, kind, free_addresses(count), [str(path) for path in self._logs])
         )
         self._parties.wait_ready()
         seconds = time.perf_counter() - begin
@@ -56,7 +55,7 @@ class Spu:
         self._parties.call_each("prepare", by_party)
 
     def run(self, warm_up: bool) -> float:
-        return max(self._parties.call("run", warm_up))
+        return elapsed(self._parties.call("run", warm_up))
 
     def collect(self) -> Outcome:
         by_party = self._parties.call("collect")
@@ -65,7 +64,7 @@ class Spu:
         sent = [counter for counter in counters if counter]
         if len(sent) < len(counters):
             return Outcome(outputs, None, None)
-        return Outcome(outputs, sum(size for size, _ in sent), max(actions for _, actions in sent))
+        return Outcome(outputs, [size for size, _ in sent], max(actions for _, actions in sent))
 
     def stop(self) -> None:
         self._running.close()
@@ -114,13 +113,11 @@ class Party:
             for name, share in zip(self._executable.input_names, shares, strict=True):
                 runtime.set_var(name, share)
 
-    def run(self, warm_up: bool) -> float:
+    def run(self, warm_up: bool) -> tuple[float, float]:
         runtime = self._profiled if warm_up else self._plain
-        self._link.barrier()
         begin = time.perf_counter()
         runtime.run(self._executable)
-        self._link.barrier()
-        return time.perf_counter() - begin
+        return begin, time.perf_counter()
 
     def collect(self) -> list[Any]:
         shares = [self._profiled.get_var(name) for name in self._executable.output_names]
@@ -161,14 +158,6 @@ def _compile(case: str, inputs: Sequence[Array]) -> bytes:
         copts=libspu.CompilerOptions(),
     )
     return executable.SerializeToString()
-
-
-def _free_addresses(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return addresses
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 
 import tacit
 from benchmarks.cases import catalogue
-from benchmarks.systems.worker import Array, Outcome, serve
+from benchmarks.systems.worker import Array, Outcome, elapsed, serve
 
 PARTIES = ("alice", "bob", "carol")
 
@@ -29,6 +29,7 @@ class Tacit:
         owners = [self._session.plain(PARTIES[index % 2]) for index in range(len(inputs))]
         self._secrets = [self._mpc.share(owner.put(array)) for owner, array in zip(owners, inputs, strict=True)]
         self._program = self._mpc(catalogue()[case].function)
+        self._session.profile()  # answered when every party has done what it was told before: has shared
 
     def run(self, warm_up: bool) -> float:
         output = self._program(*self._secrets)
@@ -36,12 +37,12 @@ class Tacit:
         facts = self._mpc.last_run.values()
         if warm_up:
             self._output, self._facts = output, facts
-        return max(party["seconds"] for party in facts)
+        return elapsed((party["began"], party["ended"]) for party in facts)
 
     def collect(self) -> Outcome:
         outputs = self._output if isinstance(self._output, tuple) else (self._output,)
         opened = [np.asarray(tacit.reveal(output, to="alice", because="benchmark")) for output in outputs]
-        sent, rounds = sum(party["bytes"] for party in self._facts), max(party["rounds"] for party in self._facts)
+        sent, rounds = [party["bytes"] for party in self._facts], max(party["rounds"] for party in self._facts)
         return Outcome(opened, sent, rounds)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks.emulator import VIRTIO_HEADER_BYTES, _parse
 from benchmarks.measure import Options, Row, Table
 from benchmarks.network import NETWORKS
 from benchmarks.report import QUOTED, compare, geometric_mean, read_quoted, render
+from benchmarks.tables import least_seconds, markdown, read, summary
 from benchmarks.variants import SYSTEMS, Variant, VariantError, select
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,13 @@ def test_a_protocol_narrows_and_repetition_does_not_double() -> None:
         Variant("spu", "ABY3"),
         Variant("tacit", "Assisted", tls=True),
     ]
+
+
+def test_dealt_beforehand_is_a_variant_with_a_worker_of_its_own() -> None:
+    (offline,) = select("tacit:Assisted-offline")
+    assert offline.offline
+    assert offline.worker == "benchmarks.systems.tacit_offline"
+    assert not any(v.offline for v in select("tacit:Assisted,tacit:Replicated,spu,crypten"))
 
 
 @pytest.mark.parametrize("text", ["cheetah", "spu:CHEETAH", "spu:ABY3:TLS", ""])
@@ -85,20 +94,28 @@ def test_every_quoted_case_exists_and_every_case_is_quoted() -> None:
 def measure(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(root))
 
-    def run(names: list[str], **options: float) -> list[Row]:
-        commands = {Variant("spu", "fake"): FAKE, Variant("tacit", "fake"): FAKE}
+    def run(names: list[str], *protocols: str, **options: float) -> list[Row]:
+        commands = {Variant("tacit", protocol): FAKE for protocol in protocols or ("fake",)}
         return list(Table(commands, NETWORKS["loopback"], Options(**options), tmp_path).measure(CASES, names))
 
     return run
 
 
 def test_a_row_has_the_median_of_the_measured_runs(measure) -> None:
-    row, other = measure(["mul"], runs=5)
-    assert (row.system, other.system) == ("spu", "tacit")
+    row, other = measure(["mul"], "fake", "other", runs=5)
+    assert (row.protocol, other.protocol) == ("fake", "other")
     assert (row.seconds, row.seconds_min, row.seconds_max, row.runs) == (0.3, 0.1, 0.5, 5)
-    assert (row.warm_up_seconds, row.bytes, row.rounds) == (0.5, 1000, 1)
+    assert (row.warm_up_seconds, row.bytes, row.busiest_bytes, row.rounds) == (0.5, 1000, 600, 1)
+    assert (row.dealing_seconds, row.dealing_bytes) == (None, None)
     assert row.max_error == pytest.approx(0.125, abs=1e-6)
     assert json.loads(json.dumps(row.as_dict()))["network"] == "loopback"
+
+
+def test_what_is_dealt_beforehand_is_dealt_anew_for_each_run_and_reported(measure) -> None:
+    (row,) = measure(["mul"], "fake-offline", runs=2)
+    assert row.dealing_seconds == pytest.approx(0.2)  # the median of three dealings: the warm-up's too
+    assert row.dealing_bytes == 500
+    assert row.seconds == pytest.approx(0.15)
 
 
 def test_the_budget_ends_a_case_and_a_warm_up_beyond_it_is_the_only_run(measure) -> None:
@@ -109,7 +126,7 @@ def test_the_budget_ends_a_case_and_a_warm_up_beyond_it_is_the_only_run(measure)
 
 def test_a_failure_is_a_result_and_the_next_case_runs(measure) -> None:
     rows = measure(["sort", "less", "relu", "mul"], runs=1)
-    failures = [row.failure for row in rows if row.system == "spu"]
+    failures = [row.failure for row in rows]
     assert failures[0] == "unsupported: no sort here"
     assert "parties disagree" in failures[1]
     assert "died" in failures[2]
@@ -118,18 +135,20 @@ def test_a_failure_is_a_result_and_the_next_case_runs(measure) -> None:
 
 
 def test_a_silent_worker_is_ended(measure) -> None:
-    assert "no answer to" in measure(["exp"], runs=1, timeout=5.0)[0].failure
+    assert "no answer to" in measure(["exp"], runs=1, timeout=3.0)[0].failure
 
 
 def test_startup_starts_afresh_each_time(measure) -> None:
-    row, _ = measure([STARTUP], runs=3)
+    (row,) = measure([STARTUP], runs=3)
     assert (row.case, row.seconds, row.runs) == (STARTUP, 0.25, 3)
 
 
 # --------------------------------------------------------------------------------------------------------- report
 
 
-def row(system: str, case: str, seconds: float | None, *, protocol: str = "p", tls: bool = False) -> Row:
+def row(
+    system: str, case: str, seconds: float | None, *, protocol: str = "p", tls: bool = False, dealt: int | None = None
+) -> Row:
     return Row(
         system=system,
         protocol=protocol,
@@ -142,10 +161,13 @@ def row(system: str, case: str, seconds: float | None, *, protocol: str = "p", t
         warm_up_seconds=seconds,
         bytes=1000,
         wire_bytes=1100,
+        busiest_bytes=600,
         rounds=2,
         max_error=1e-5,
         network="loopback",
         tls=tls,
+        dealing_seconds=0.5 if dealt else None,
+        dealing_bytes=dealt,
         failure=None if seconds else "no luck",
     )
 
@@ -178,6 +200,16 @@ def test_the_best_of_ours_meets_the_best_of_theirs() -> None:
 def test_the_last_line_is_the_geometric_mean() -> None:
     last = render(ROWS, compare(ROWS, RECORD)).splitlines()[-1]
     assert last == "geometric mean: 4.90x against the best figure of any peer, 2 of 3 cases, lowest 4.00x"
+
+
+def test_a_run_on_correlations_dealt_beforehand_stands_apart() -> None:
+    rows = [*ROWS, row("tacit", "mul", 0.01, protocol="Assisted-offline", dealt=16)]
+    mul, *_ = compare(rows, RECORD)
+    assert (mul.ours.who, mul.ours_dealt.who) == ("tacit Assisted", "tacit Assisted-offline")
+    assert mul.ratio(mul.best, dealt=True) == pytest.approx(8)
+    *_, dealt, _, last = render(rows, compare(rows, RECORD)).splitlines()
+    assert dealt.startswith("dealt beforehand, geometric mean: 8.00x")
+    assert last.startswith("geometric mean: 4.90x")
 
 
 def test_startup_does_not_count_in_the_mean() -> None:
@@ -225,3 +257,30 @@ def test_what_is_not_tcp_over_ipv4_has_no_route() -> None:
     version6 = bytearray(packet(0, segment=0))
     version6[VIRTIO_HEADER_BYTES] = 0x60
     assert _parse(bytes(version6))[1] is None
+
+
+# --------------------------------------------------------------------------------------------------------- tables
+
+
+def test_the_bound_is_the_busiest_line_or_the_chain_of_rounds_whichever_is_longer() -> None:
+    wan = NETWORKS["wan"]
+    wide = replace(row("tacit", "mul", 1.0, protocol="Assisted"), busiest_bytes=12_500_000, rounds=1)
+    deep = replace(wide, busiest_bytes=1000, rounds=100)
+    assert least_seconds(wide, wan) == pytest.approx(1.02)
+    assert least_seconds(deep, wan) == pytest.approx(2.0)
+    assert least_seconds(wide, NETWORKS["loopback"]) is None
+    assert least_seconds(replace(wide, busiest_bytes=None), wan) is None
+    assert least_seconds(replace(wide, protocol="Replicated"), wan) is None
+
+
+def test_lines_of_two_runs_make_one_table(tmp_path: Path) -> None:
+    dealt = row("tacit", "mul", 0.01, protocol="Assisted-offline", dealt=16_000_000)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("".join(json.dumps(one.as_dict()) + "\n" for one in ROWS))
+    second.write_text(json.dumps(dealt.as_dict()) + "\n" + json.dumps(row("spu", "mul", 0.05).as_dict()) + "\n")
+    rows = read([first, second])
+    assert len(rows) == len(ROWS) + 1
+    head, _, mul, *_ = markdown(rows).splitlines()
+    assert head.startswith("| case | Assisted | Replicated | p | Assisted-offline | dealt s, MB | bound | spu p |")
+    assert mul == "| `mul` | 0.02 | 0.04 | - | 0.01 | 0.5, 16 | - | 0.05 | 0.1 | 2.5x | 5.0x |"
+    assert summary(rows)[1] == "dealt beforehand: geometric mean 5.00x over 1 cases, lowest 5.00x, 1 at 5x or more"

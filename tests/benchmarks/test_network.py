@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
-from benchmarks.network import NETWORKS, NetworkError
+from benchmarks.network import AT_ONCE, NETWORKS, NetworkError
+from benchmarks.variants import SYSTEMS
 
 # One process sends to two others at once; each of these says when it has everything.
 TWO_RECEIVERS = """
@@ -51,6 +53,19 @@ def test_a_round_trip_takes_at_least_the_distance_and_bytes_their_time(wan, root
     measured = json.loads(run(wan.wrap([sys.executable, "-m", "benchmarks.network", "probe", "wan"]), root))
     assert measured["rtt_seconds"] >= wan.rtt_seconds
     assert measured["bits_per_second"] <= wan.bits_per_second
+    assert len(measured["bits_per_second_at_once"]) == AT_ONCE
+    assert max(measured["bits_per_second_at_once"]) <= wan.bits_per_second
+
+
+def test_the_calibration_is_in_the_line_that_the_output_begins_with(wan) -> None:
+    line = wan.describe()
+    assert "100 Mbit/s for what each process sends, 40 ms round trip" in line
+    assert re.search(r"measured between two processes: \d+\.\d+ ms, \d+ Mbit/s", line)
+
+
+def test_every_system_enters_its_network_by_the_same_command(wan) -> None:
+    workers = [["python", "-m", variant.worker] for variants in SYSTEMS.values() for variant in variants]
+    assert len({tuple(wan.wrap(worker)[: -len(worker)]) for worker in workers}) == 1
 
 
 def test_one_process_has_one_line_whatever_the_number_of_its_connections(wan, root) -> None:
