@@ -17,8 +17,11 @@ from tacit.foundation.errors import (
     InputError,
     KeyMismatch,
     NodeCancelled,
+    PolicyError,
     SecrecyError,
     ShapeError,
+    TacitError,
+    UnsupportedOperation,
 )
 from tacit.foundation.ledger import verify
 from tacit.primitive.mpc.protocol import Assisted, Replicated
@@ -234,3 +237,53 @@ def test_elgamal_for_small_numbers(session: Session) -> None:
     votes = he.encrypt(bob.put(np.array([1, 0, 1, 1])), magnitude=1)
     total = votes.sum()
     assert bob.get(total.to(bob, because="the count")) == 3
+
+
+def test_okamoto_uchiyama_decrypts_to_shares_only(session: Session, mpc: MPC) -> None:
+    he = session.he(key_holder="alice", evaluators=["bob"], scheme="okamoto-uchiyama")
+    cipher = he.encrypt(session.plain("bob").put(X), magnitude=128) * 2
+    with pytest.raises(PolicyError, match="shows no decryptions"):
+        cipher.to(session.plain("alice"), because="curious")
+    np.testing.assert_allclose(tacit.reveal(cipher.to(mpc), to="carol", because="a test"), X * 2, atol=1e-4)
+
+
+def test_real_numbers_packed_by_ckks(session: Session, mpc: MPC) -> None:
+    he = session.he(key_holder="alice", evaluators=["bob", "carol"], scheme="ckks", levels=3)
+    alice = session.plain("alice")
+    with pytest.raises(InputError, match="needs a public bound"):
+        alice.put(X).to(he)
+    cipher = he.encrypt(alice.put(X / 100), magnitude=2.0)
+    computed = ((cipher * cipher - 0.5).sum(0)).send("carol").polynomial([1.0, 0.0, 0.5])
+    squares = ((X / 100) ** 2 - 0.5).sum(0)
+    opened = alice.get(computed.to(alice, because="a test"))
+    np.testing.assert_allclose(opened, 1 + 0.5 * squares**2, atol=1e-3)
+    weights = session.plain("bob").put(W)
+    np.testing.assert_allclose(alice.get((cipher @ weights).to(alice, because="a test")), X / 100 @ W, atol=1e-3)
+    with pytest.raises(UnsupportedOperation, match="go to and from plain devices only"):
+        cipher.to(mpc)
+    deep = cipher
+    for _ in range(6):
+        deep = deep * cipher
+    with pytest.raises(TacitError, match="level"):
+        session.run(deep)
+
+
+def test_integers_packed_by_bfv(session: Session) -> None:
+    he = session.he(key_holder="bob", evaluators=["alice"], scheme="bfv", multiplications=1, plain_bits=30)
+    bob = session.plain("bob")
+    numbers = np.array([3, -4, 500])
+    cipher = he.encrypt(bob.put(numbers), magnitude=1000)
+    np.testing.assert_array_equal(bob.get((cipher * cipher + 1).to(bob, because="a test")), numbers**2 + 1)
+    assert bob.get(cipher.dot(np.array([1, 2, 3])).to(bob, because="a test")) == 3 - 8 + 1500
+
+
+def test_additive_schemes_multiply_no_ciphertexts(session: Session, he: HE) -> None:
+    cipher = he.encrypt(session.plain("bob").put(X))
+    for operation in (
+        lambda: cipher * cipher,
+        lambda: cipher.polynomial([0, 1]),
+        cipher.mean,
+        lambda: cipher.dot(cipher),
+    ):
+        with pytest.raises(UnsupportedOperation, match="ckks"):
+            operation()

@@ -33,7 +33,8 @@ from tacit.foundation.errors import (
     TacitError,
 )
 from tacit.foundation.ledger import verify
-from tacit.resource.identity import LocalAuthority
+from tacit.resource.identity import Identity
+from tacit.schedule import meeting
 
 pytestmark = pytest.mark.multiprocess
 
@@ -251,18 +252,17 @@ def test_an_interrupt_while_waiting_ends_the_session(start: Callable[..., Sessio
 
 
 def test_a_certificate_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = LocalAuthority.create
+    passed_on = meeting.meet
 
-    def forge(folder: Path, names: Any) -> Any:
-        made = create(folder, names)
-        other = folder / "other"
-        other.mkdir()
-        create(other, names)
-        for file in (other / "bob").iterdir():
-            (folder / "bob" / file.name).write_bytes(file.read_bytes())
-        return made
+    def forge(ask: Any, members: Any, **options: Any) -> None:
+        def swap(parties: Any, kind: str, fields: dict[str, Any]) -> Any:
+            if kind == "connect":
+                fields["offers"]["bob"]["certificate"] = Identity.create("bob").certificate.decode()
+            return ask(parties, kind, fields)
 
-    monkeypatch.setattr(LocalAuthority, "create", staticmethod(forge))
+        passed_on(swap, members, **options)
+
+    monkeypatch.setattr("tacit.schedule.session.meet", forge)
     before = workers()
     began = time.monotonic()
     with pytest.raises(AuthenticationError) as caught:

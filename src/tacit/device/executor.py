@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from tacit.device.handle import Record
+    from tacit.device.privacy import OwnerBudget
 
 T = TypeVar("T")
 Answer = tuple[Mapping[str, Any], list[np.ndarray]]
@@ -45,6 +46,10 @@ class Executor(Protocol):
     """Sends commands to parties, in order, and runs graphs of them."""
 
     parties: tuple[str, ...]
+
+    @property
+    def budgets(self) -> Mapping[str, OwnerBudget]:
+        """The open privacy budgets, by owner: what may be shown of values that depend on their data."""
 
     def new_id(self) -> int:
         """A fresh number for a value."""

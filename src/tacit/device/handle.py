@@ -7,7 +7,7 @@ be computed by a `Node`. Nodes know the handles they need; `tacit.device.graph` 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,13 @@ class Record:
 
 
 class Handle:
-    """An array on a device: held by the parties as `id` when `node` is None, else result `index` of `node`."""
+    """An array on a device: held by the parties as `id` when `node` is None, else result `index` of `node`.
 
-    __slots__ = ("__weakref__", "device", "dtype", "id", "index", "node", "shape", "source")
+    `owners` are the parties whose own data it depends on: those of what it was computed from, and all parties of the session
+    where nobody said so. Their privacy budgets guard it, see `tacit.device.privacy`.
+    """
+
+    __slots__ = ("__weakref__", "device", "dtype", "id", "index", "node", "owners", "shape", "source")
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Handle:
         id: int | None = None,
         node: Node | None = None,
         index: int = 0,
+        owners: Iterable[str] | None = None,
     ) -> None:
         self.device = device
         self.shape = tuple(shape)
@@ -66,6 +71,9 @@ class Handle:
         self.node = node
         self.index = index
         self.source: int = node.record.number if node is not None else 0
+        self.owners = (
+            frozenset(device.executor.parties if node is None else node.owners) if owners is None else frozenset(owners)
+        )
         self.id = id if id is not None else device.executor.new_id()
         if node is None:
             self.hold()
@@ -82,15 +90,18 @@ class Handle:
         self.node = None
         weakref.finalize(self, self.device.executor.drop_later, [self.id]).atexit = False
 
-    def to(self, device: Any, *, because: str = "") -> Any:
+    def to(self, device: Any, *, because: str = "", privacy: Any = None, release_exact: str = "") -> Any:
         """The same array on another device, by the conversion matrix `tacit.device.transfer.TRANSFERS`.
 
-        because: needed where a party learns the value; it goes into the ledgers.
-        Raises: NoRoute for a pair that has no conversion, with a route that there is; InputError for a missing reason.
+        because: needed where a party learns the value; it goes into the ledgers. privacy: noise that is added before a party
+        learns it, and charged to the budgets of the owners of what it depends on. release_exact: why a value that such a
+        budget guards is shown without noise; it is written down as that.
+        Raises: NoRoute for a pair that has no conversion, with a route that there is; InputError for a missing reason;
+            PolicyError for a guarded value with neither; BudgetExhausted, when the result is needed.
         """
         from tacit.device.transfer import transfer
 
-        return transfer(self, device, because=because)
+        return transfer(self, device, because=because, privacy=privacy, release_exact=release_exact)
 
     def result(self) -> Any:
         """Compute this value now, with all it depends on. Returns the handle."""
@@ -111,11 +122,12 @@ class Handle:
 class Node:
     """One computation on one device. `inputs` keeps what it needs alive until it ran."""
 
-    __slots__ = ("__weakref__", "device", "failure", "inputs", "line", "outputs", "record")
+    __slots__ = ("__weakref__", "device", "failure", "inputs", "line", "outputs", "owners", "record")
 
     def __init__(self, device: Any, what: str, inputs: Sequence[Handle], line: str) -> None:
         self.device = device
         self.inputs: tuple[Handle, ...] = tuple(inputs)
+        self.owners: frozenset[str] = frozenset().union(*(handle.owners for handle in inputs))
         self.line = line
         self.outputs: list[tuple[int, weakref.ref[Handle]]] = []
         self.failure: BaseException | None = None

@@ -2,12 +2,12 @@
 
 `Cipher` handles have NumPy's operators; every operation is a node of the graph and runs at the evaluator that holds the
 ciphertexts. Additive schemes add and subtract ciphertexts and multiply them by numbers in the clear, also by an evaluator's own
-private numbers.
+private numbers. Packed schemes (CKKS for real numbers, BFV for integers) multiply ciphertexts too, a stated number of times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -18,7 +18,8 @@ from tacit.device.handle import Device, Handle, Task
 from tacit.device.plain import PlainValue, as_array
 from tacit.foundation.errors import ConfigError, InputError, SecrecyError, ShapeError, UnsupportedOperation
 
-Scheme: TypeAlias = Literal["paillier", "ec-elgamal"]
+Scheme: TypeAlias = Literal["paillier", "okamoto-uchiyama", "ec-elgamal", "ckks", "bfv"]
+PACKED = ("ckks", "bfv")
 FRACTION_BITS = 24
 
 
@@ -28,17 +29,18 @@ class HE(Device):
 
     Threat model: semi-honest; the key holder and an evaluator must not collude. Evaluators see public facts of ciphertexts
     (shape, dtype, fraction bits, bound). The key holder sees what is decrypted, and nothing else.
+
+    scheme: "paillier"; "okamoto-uchiyama", faster, from whose decryptions an evaluator could learn the key if it saw one of a
+    plaintext that overflowed, so it decrypts to shares on MPC only; "ec-elgamal" for small integers; "ckks" and "bfv" as in
+    `tacit.primitive.he.packed`, whose values leave for the key holder only. CKKS: nobody else may see what it decrypted.
+    options: of the scheme's keys: `bits` of Paillier and Okamoto-Uchiyama; `levels`, `scale_bits`, ... of CKKS;
+    `multiplications`, `plain_bits`, ... of BFV.
     """
 
     kind = "he"
 
     def __init__(
-        self,
-        executor: Executor,
-        key_holder: str,
-        evaluators: Sequence[str],
-        scheme: Scheme = "paillier",
-        bits: int = 2048,
+        self, executor: Executor, key_holder: str, evaluators: Sequence[str], scheme: Scheme, options: Mapping[str, int]
     ) -> None:
         if key_holder in evaluators or not evaluators:
             raise ConfigError("an HE device has a key holder and at least one other party that evaluates")
@@ -46,23 +48,26 @@ class HE(Device):
         self.key_holder = key_holder
         self.evaluators = tuple(evaluators)
         self.scheme = scheme
-        self.bits = bits
+        self.packed = scheme in PACKED
         self.names = (key_holder, *self.evaluators)
         self.sees = f"encrypted under {key_holder}'s key"
         self.number = executor.new_id()
-        public = self.ask(key_holder, "he.generate", {"scheme": scheme, "bits": bits})
+        executor.perform(self._keys(dict(options)))
+
+    def _keys(self, options: Mapping[str, int]) -> Generator[Request, Answers, None]:
+        """Make the key pair, and bring its public part to every evaluator."""
+        octets = [self.executor.new_id()]
+        params: dict[str, Any] = {"scheme": self.scheme, "options": options}
+        made = (yield self.request(self.key_holder, "he.generate", [], octets, params))[self.key_holder][0]
+        params = {"scheme": self.scheme, "public": made["facts"]}
         for party in self.evaluators:
-            self.ask(party, "he.learn", {"public": dict(public)})
+            if self.packed:
+                yield from self.move_steps(self.key_holder, party, octets[0], made)
+            yield self.request(party, "he.learn", octets if self.packed else [], [], params)
+        self.executor.drop_later(octets)
 
     def __repr__(self) -> str:
         return f"HE({self.scheme}: key of {self.key_holder}, computed by {', '.join(self.evaluators)})"
-
-    def ask(self, party: str, name: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run a procedure of this device now; its facts."""
-        request = self.request(party, name, [], [], params)
-        fields = dict(request.fields[party])
-        facts: Mapping[str, Any] = self.executor.ask([party], "procedure", fields)[party][0]["facts"]
-        return facts
 
     def request(
         self,
@@ -94,6 +99,11 @@ class HE(Device):
         owner = value.device.party
         if owner not in self.names:
             raise ConfigError(f"{owner} takes no part in {self!r} and cannot encrypt for it")
+        if self.packed and magnitude is None:
+            raise InputError(
+                f"{self.scheme} needs a public bound of the values: he.encrypt(x, magnitude=...). All that can be computed on them "
+                "follows from it."
+            )
         at = owner if owner in self.evaluators else self.evaluators[0]
 
         def steps() -> Steps:
@@ -240,6 +250,10 @@ class Cipher(Handle):
         magnitude: a public bound of the numbers; without it, the power of two above the largest, which whoever gets the
         result then learns. fraction_bits: of real numbers; a product has those of both factors.
         """
+        if isinstance(other, Cipher) and not self.device.packed:
+            raise UnsupportedOperation(
+                f"{self.device!r} cannot multiply two ciphertexts. Use scheme='ckks' or 'bfv', or bring both to an MPC device."
+            )
         params = {"magnitude": magnitude, "fraction_bits": fraction_bits}
         return self.device.apply("mul", [self, other], params, np.multiply)
 
@@ -254,6 +268,28 @@ class Cipher(Handle):
     def sum(self, axis: int | None = None) -> Cipher:
         """The sum along one axis, or of all."""
         return self.device.apply("sum", [self], {"axis": axis}, lambda a: np.sum(a, axis))
+
+    def mean(self, axis: int | None = None) -> Cipher:
+        """The mean along one axis, or of all; packed schemes only."""
+        self._needs_packing("mean")
+        return self.device.apply("mean", [self], {"axis": axis}, lambda a: np.mean(a, axis))
+
+    def dot(self, other: Any) -> Cipher:
+        """The sum of products with another vector, encrypted or in the clear; packed schemes only."""
+        self._needs_packing("dot")
+        return self.device.apply("dot", [self, other], {}, lambda a, b: np.sum(a * b))
+
+    def polynomial(self, coefficients: Sequence[float]) -> Cipher:
+        """c[0] + c[1] x + c[2] x**2 + ... of every element; packed schemes only, refused where the levels do not suffice."""
+        self._needs_packing("polynomial")
+        given = [float(c) if self.dtype.kind == "f" else int(c) for c in coefficients]
+        return self.device.apply("polynomial", [self], {"coefficients": given}, lambda a: a)
+
+    def _needs_packing(self, what: str) -> None:
+        if not self.device.packed:
+            raise UnsupportedOperation(
+                f"{what} multiplies ciphertexts, or divides them, which {self.device!r} cannot. Use scheme='ckks' or 'bfv'."
+            )
 
     def __getitem__(self, key: Any) -> Cipher:
         items, arrays = _described(key)

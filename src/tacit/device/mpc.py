@@ -57,7 +57,7 @@ class MPC(Device):
             "fraction_bits": protocol.fraction_bits,
             "exact": protocol.exact,
         }
-        executor.ask(executor.parties, "open", fields)
+        executor.ask(self.names, "open", fields)
         self.last_run: dict[str, Mapping[str, Any]] = {}
 
     def __str__(self) -> str:
@@ -65,6 +65,12 @@ class MPC(Device):
 
     def __repr__(self) -> str:
         return f"MPC({protocol_name(self.protocol)}: {', '.join(self.names)})"
+
+    def lane(self, names: Sequence[str]) -> MPC:
+        """The same device between other processes of the same parties; both know each other's compiled programs."""
+        other = MPC(self.executor, self.protocol, names)
+        other._programs = self._programs
+        return other
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -102,7 +108,7 @@ class MPC(Device):
         array = as_array(data)
         id = self.executor.new_id()
         answers = self.executor.ask(self.names, "constant", {"device": self.number, "id": id}, [array])
-        return Secret(self, array.shape, DTYPES[answers[self.names[0]][0]["kind"]], id=id)
+        return Secret(self, array.shape, DTYPES[answers[self.names[0]][0]["kind"]], id=id, owners=())
 
     # --- at rest ------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class Plain(Device):
         array = as_array(data)
         id = self.executor.new_id()
         self.executor.command([self.party], "put", {"id": id}, [array])
-        return PlainValue(self, array.shape, array.dtype, id=id)
+        return PlainValue(self, array.shape, array.dtype, id=id, owners=[self.party])
 
     def get(self, value: PlainValue) -> np.ndarray:
         """Read a plain value as its owner, once it is computed."""
@@ -139,8 +139,10 @@ class Plain(Device):
         ids = [self.executor.new_id() for _ in range(count)]
         fields = {"name": name, "inputs": [value.id for value in inputs], "outputs": ids, "params": dict(params)}
         facts, _ = self.executor.ask([self.party], "procedure", fields)[self.party]
+        owners = {self.party}.union(*(value.owners for value in inputs))
         results = [
-            PlainValue(self, shape, dtype, id=id) for id, (shape, dtype) in zip(ids, facts["shapes"], strict=False)
+            PlainValue(self, shape, dtype, id=id, owners=owners)
+            for id, (shape, dtype) in zip(ids, facts["shapes"], strict=False)
         ]
         return results, facts
 

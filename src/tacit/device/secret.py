@@ -96,16 +96,6 @@ class Secret(Handle):
     # --- operators ---
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
     def T(self) -> Secret:  # noqa: N802  NumPy's name
         """The transpose."""
         return self._apply("transpose")

@@ -19,6 +19,7 @@ from tacit.device.caller import user_line
 from tacit.device.executor import Answers, Executor, Request, Steps
 from tacit.device.handle import Device, Handle, Task
 from tacit.device.plain import STATIC, PlainValue, as_array
+from tacit.device.privacy import Gate
 from tacit.foundation.errors import ConfigError, InputError
 from tacit.primitive.tee import Job, JobInput, JobOutput, Policy, Program, PublicKeys
 
@@ -164,22 +165,40 @@ class TEE(Device):
         return jax.tree.unflatten(shaped["tree"], results)
 
     def function(
-        self, name: str, *inputs: PlainValue, outputs: Sequence[str], to: str, because: str, **params: Any
+        self,
+        name: str,
+        *inputs: PlainValue,
+        outputs: Sequence[str],
+        to: str,
+        because: str,
+        release_exact: str = "",
+        **params: Any,
     ) -> list[PlainValue]:
         """Run an installed enclave function now (such as `linear.score`); its results at the receiver.
 
-        Reveals: the results, to `to`. Raises: JobRefused, EnclaveError, and what sealing and opening raise.
+        Reveals: the results, to `to`. Raises: JobRefused, EnclaveError, and what sealing and opening raise; PolicyError where
+        an owner of the inputs has a privacy budget and no reason for an exact release is given.
         """
+        gate = Gate(inputs, [to], because=because, line=user_line(), release_exact=release_exact).check()
         self.executor.run(list(inputs))
         job = self._job(Program("function", name, params), inputs, dict.fromkeys(outputs, to))
         ids = [self.executor.new_id() for _ in outputs]
+        self.executor.perform(gate.pay(None))
         described = self.executor.perform(self.job_steps(job, None, inputs, ids, because))
-        receiver = self.executor.plain(to)
-        return [PlainValue(receiver, shape, dtype, id=id) for id, (shape, dtype) in zip(ids, described, strict=True)]
+        receiver, owners = self.executor.plain(to), {to} | gate.left()
+        return [
+            PlainValue(receiver, shape, dtype, id=id, owners=owners)
+            for id, (shape, dtype) in zip(ids, described, strict=True)
+        ]
 
-    def open(self, values: Sequence[Sealed], party: str, because: str) -> list[PlainValue]:
-        """Values that leave the enclave together, for one party: one job."""
-        return self.release(values, lambda *ends: ends, [], dict.fromkeys(range(len(values)), party), because)
+    def open(self, values: Sequence[Sealed], party: str, because: str, *, release_exact: str = "") -> list[PlainValue]:
+        """Values that leave the enclave together, for one party: one job.
+
+        Raises: PolicyError where an owner of what they depend on has a privacy budget and no reason for an exact release is given.
+        """
+        gate = Gate(values, [party], because=because, line=user_line(), release_exact=release_exact).check()
+        receivers = dict.fromkeys(range(len(values)), party)
+        return self.release(values, lambda *ends: ends, [], receivers, because, gate=gate)
 
     def release(
         self,
@@ -189,14 +208,21 @@ class TEE(Device):
         to: Mapping[int, str],
         because: str,
         types: Sequence[Any] | None = None,
+        *,
+        gate: Gate | None = None,
     ) -> list[PlainValue]:
-        """One job that computes `added(*wanted, *extra)` and seals output i to party `to[i]`. types: of the outputs."""
+        """One job that computes `added(*wanted, *extra)` and seals output i to party `to[i]`. types: of the outputs.
+
+        gate: what is paid for first, where a party sees the outputs as they are; None where they are masked.
+        """
         blob, inputs = self.program(wanted, added, extra)
         job = self._job(
             Program("exported", hashlib.sha256(blob).hexdigest()), inputs, {f"y{i}": party for i, party in to.items()}
         )
 
         def steps() -> Steps:
+            if gate is not None:
+                yield from gate.pay(None)
             yield from self.job_steps(job, blob, inputs, [id for id, _ in task.outputs], because)
 
         shown = types or [(value.shape, value.dtype) for value in wanted]

@@ -7,34 +7,42 @@ value, `because` is needed and is written into the ledgers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import jax
 import numpy as np
 
 from tacit.device.caller import user_line
-from tacit.device.executor import Request, Steps, ask
+from tacit.device.executor import Answers, Request, Steps, ask
 from tacit.device.handle import Device, Handle, Task
-from tacit.device.he import HE, Cipher
+from tacit.device.he import FRACTION_BITS, HE, Cipher
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
+from tacit.device.privacy import Draw, Drawer, Drawn, Gate, Ready, at, noise_of
 from tacit.device.secret import Secret
 from tacit.device.tee import TEE, Sealed
-from tacit.foundation.errors import ConfigError, InputError, NoRoute
+from tacit.foundation.errors import ConfigError, InputError, NoRoute, PolicyError, UnsupportedOperation
+from tacit.primitive.dp import Mechanism
 from tacit.primitive.mpc.kernel import VALUE_BITS
 
 VALUE_TYPES = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
 """What a number of a program is outside of it."""
 
 
-def transfer(value: Handle, device: Device, *, because: str = "") -> Any:
-    """The value on another device. Raises NoRoute, InputError for a missing reason, ConfigError for a stranger."""
+def transfer(value: Handle, device: Device, *, because: str = "", privacy: Any = None, release_exact: str = "") -> Any:
+    """The value on another device. Raises NoRoute, InputError for a missing reason, ConfigError for a stranger, PolicyError."""
     if value.device is device:
         return value
     pair = (type(value.device), type(device))
     if pair not in TRANSFERS:
         raise NoRoute(f"nothing brings a value from {value.device!r} to {device!r} at once. {_advice(*pair)}")
+    if isinstance(device, Plain):
+        needs_reason(value, device, because)
+        options = {"because": because, "line": user_line(), "privacy": privacy, "release_exact": release_exact}
+        return TRANSFERS[pair](value, device, Gate([value], [device.party], **options).check())
+    if privacy is not None or release_exact:
+        raise InputError(f"{device!r} hides values from everybody: noise is added when one leaves it")
     return TRANSFERS[pair](value, device, because)
 
 
@@ -66,28 +74,38 @@ def _advice(source: type, target: type) -> str:
 # --- the conversions --------------------------------------------------------------------------------------------------
 
 
-def plain_to_plain(value: PlainValue, device: Plain, because: str) -> PlainValue:
+def plain_to_plain(value: PlainValue, device: Plain, gate: Gate) -> PlainValue:
     """Show a party's own value to another party.
 
-    Reveals: the value, to the receiver, by the owner's decision. Costs: 1 round, the array's bytes.
+    Reveals: the value, to the receiver, by the owner's decision; with privacy, what a mechanism of the sender's process made of
+    it. Costs: 1 round, the array's bytes.
     """
-    reason, line = needs_reason(value, device, because), user_line()
-    owner = value.device.party
+    holder = value.device.party
+    draw = _drawn_alone(value, gate.privacy) if gate.privacy is not None else None
+    shape, dtype = _noisy_type(value, gate.privacy)
 
     def steps() -> Steps:
+        yield from gate.pay(draw)
+        source = value.id
+        if draw is not None:
+            source = device.executor.new_id()
+            yield at(holder, "privacy.release", {"drawing": draw.drawing()}, [value.id], [source])
         fields = {
-            "sender": owner,
+            "sender": holder,
             "receiver": device.party,
-            "source": value.id,
+            "source": source,
             "id": moved.id,
-            "shape": list(value.shape),
-            "dtype": value.dtype.str,
-            "because": reason,
-            "line": line,
+            "shape": list(shape),
+            "dtype": dtype.str,
+            "because": gate.because,
+            "line": gate.line,
         }
-        yield ask([owner, device.party], "move", fields)
+        yield ask([holder, device.party], "move", fields)
+        if draw is not None:
+            device.executor.drop_later([source])
 
-    moved = PlainValue(device, value.shape, value.dtype, node=Task(device, "show", [value], line, steps))
+    task = Task(device, "show", [value], gate.line, steps)
+    moved = PlainValue(device, shape, dtype, node=task, owners=gate.left())
     return moved
 
 
@@ -96,35 +114,40 @@ def plain_to_mpc(value: PlainValue, device: MPC, because: str) -> Secret:  # noq
     return device.share(value)
 
 
-def mpc_to_plain(value: Secret, device: Plain, because: str) -> PlainValue:
+def mpc_to_plain(value: Secret, device: Plain, gate: Gate) -> PlainValue:
     """Open a secret to one party, where it stays.
 
-    Reveals: the value, to that party. Costs: 1 round, 8 bytes per element (1 bit for truth values) to it.
+    Reveals: the value, to that party; with privacy, the value with noise that no party knows.
+    Costs: 1 round, 8 bytes per element (1 bit for truth values) to it; and what the noise costs.
     """
-    reason, line, source = needs_reason(value, device, because), user_line(), value.device
+    source = value.device
     if device.party not in source.names:
         raise ConfigError(f"{device.party} takes no part in {source!r}; open to {', '.join(source.names)}")
 
+    draw = secret_draw([value], gate.privacy) if gate.privacy is not None else None
+
     def steps() -> Steps:
+        yield from gate.pay(draw)
         fields = {
             "device": source.number,
             "ids": [value.id],
             "to": [device.party],
-            "because": reason,
-            "line": line,
+            "because": gate.because,
+            "line": gate.line,
             "keep": [opened.id],
+            **noise_fields(draw, source),
         }
         yield ask(source.names, "reveal", fields)
 
-    task = Task(device, "reveal", [value], line, steps)
-    opened = PlainValue(device, value.shape, VALUE_TYPES[value.dtype.kind], node=task)
+    task = Task(device, "reveal", [value], gate.line, steps)
+    opened = PlainValue(device, value.shape, VALUE_TYPES[value.dtype.kind], node=task, owners=gate.left())
     return opened
 
 
 def mpc_to_mpc(value: Secret, device: MPC, because: str) -> Secret:  # noqa: ARG001
     """From one protocol to another, by two parties that take part in both.
 
-    Reveals: nothing; each of the two sees a uniformly random part. Costs: 3 rounds, about 24 bytes per element.
+    Reveals: nothing; each of the two sees a uniformly random part. Costs: 3 rounds, 32 bytes per element (Assisted).
     """
     source = value.device
     both = [party for party in source.names if party in device.names]
@@ -182,29 +205,46 @@ def plain_to_he(value: PlainValue, device: HE, because: str) -> Cipher:  # noqa:
     return device.encrypt(value)
 
 
-def he_to_plain(value: Cipher, device: Plain, because: str) -> PlainValue:
+def he_to_plain(value: Cipher, device: Plain, gate: Gate) -> PlainValue:
     """Decrypt for the key holder, where the values stay.
 
-    Reveals: the values, to the key holder. Costs: 1 round, 512 bytes per number (Paillier-2048) to it.
+    Reveals: the values, to the key holder; with privacy, the values with noise that every evaluator added a share of, and that
+    the key holder can take off only together with all honest ones of them.
+    Costs: 1 round, 512 bytes per number (Paillier-2048) to it; with privacy, one more round for each further evaluator.
     """
-    source, line = value.device, user_line()
+    source = value.device
     if device.party != source.key_holder:
         raise ConfigError(
             f"{source!r} decrypts at {source.key_holder} only. For {device.party}, bring the value to an MPC device and open "
             "it there."
         )
-    reveal = {"to": [device.party], "because": needs_reason(value, device, because), "line": line}
+    if source.scheme == "okamoto-uchiyama":
+        raise PolicyError(
+            f"{source!r} shows no decryptions: of a plaintext that overflowed, one would give the key away. Bring the value to "
+            "an MPC device, or use Paillier."
+        )
+    reveal = {"to": [device.party], "because": gate.because, "line": gate.line}
+    if gate.privacy is not None:
+        noise_of(gate.privacy, "an HE device")
 
     def steps() -> Steps:
+        draw = None
+        if gate.privacy is not None:
+            draw = yield from cipher_draw(value, gate.privacy)
+        yield from gate.pay(draw)
+        here, place = value.id, value.at
+        if draw is not None:
+            here, place = yield from _noisy_cipher(value, draw)
         octets = source.executor.new_id()
         params = {"ring": value.ring, "reveal": reveal}
-        facts = (yield source.request(value.at, "he.dump", [value.id], [octets], params))[value.at][0]
-        yield from source.move_steps(value.at, device.party, octets, facts)
+        facts = (yield source.request(place, "he.dump", [here], [octets], params))[place][0]
+        yield from source.move_steps(place, device.party, octets, facts)
         params = {"header": facts["facts"]["header"], "ring": value.ring, "reveal": reveal}
         yield source.request(device.party, "he.open", [octets], [opened.id], params)
-        source.executor.drop_later([octets])
+        source.executor.drop_later([octets, here] if draw is not None else [octets])
 
-    opened = PlainValue(device, value.shape, value.dtype, node=Task(device, "decrypt", [value], line, steps))
+    task = Task(device, "decrypt", [value], gate.line, steps)
+    opened = PlainValue(device, value.shape, value.dtype, node=task, owners=gate.left())
     return opened
 
 
@@ -215,6 +255,7 @@ def he_to_mpc(value: Cipher, device: MPC, because: str) -> Secret:  # noqa: ARG0
     Costs: 2 rounds, 512 bytes (Paillier-2048) and 16 bytes per number. The values must be below 2**(62 - fraction bits).
     """
     source = value.device
+    _needs_additive(source)
     evaluator, holder = value.at, source.key_holder
     for party in (evaluator, holder):
         if party not in device.names:
@@ -235,13 +276,22 @@ def he_to_mpc(value: Cipher, device: MPC, because: str) -> Secret:  # noqa: ARG0
     return shared
 
 
+def _needs_additive(device: HE) -> None:
+    """Masks are uniform integers: packed schemes have no room for them."""
+    if device.packed:
+        raise UnsupportedOperation(
+            f"values of {device!r} go to and from plain devices only. Use scheme='paillier' between HE and MPC or TEE."
+        )
+
+
 def mpc_to_he(value: Secret, device: HE, because: str) -> Cipher:  # noqa: ARG001
     """Encrypt a secret: it is parted, the key holder encrypts its part, the evaluator adds its own.
 
     Reveals: nothing; each of the two sees a uniformly random part. The ciphertexts hold numbers modulo 2^64: what is
     computed on them must stay below 2**63 in size (scaled by its fraction bits), products with integers included.
-    Costs: 3 rounds, 512 bytes (Paillier-2048) and 24 bytes per number.
+    Costs: 3 rounds, 512 bytes (Paillier-2048) and 16 bytes per number (Assisted).
     """
+    _needs_additive(device)
     source, kind, holder = value.device, secret_kind(value), device.key_holder
     evaluator = next((party for party in device.evaluators if party in source.names), "")
     if not evaluator or holder not in source.names:
@@ -271,12 +321,18 @@ def plain_to_tee(value: PlainValue, device: TEE, because: str) -> Sealed:  # noq
     return device.seal(value)
 
 
-def tee_to_plain(value: Sealed, device: Plain, because: str) -> PlainValue:
+def tee_to_plain(value: Sealed, device: Plain, gate: Gate) -> PlainValue:
     """Bring a value out of the enclave, sealed to one party.
 
     Reveals: the value, to that party. The host sees the job and sizes. Costs: each input once to the host, the value once.
+    Raises: NoRoute with privacy, as an exported program has no randomness that nobody knows.
     """
-    (opened,) = value.device.open([value], device.party, needs_reason(value, device, because))
+    if gate.privacy is not None:
+        raise NoRoute(
+            f"{value.device!r} draws no noise: its programs have no randomness that nobody knows. Go by .to(MPC device), then "
+            "reveal there with privacy=..."
+        )
+    (opened,) = value.device.open([value], device.party, gate.because, release_exact=gate.release_exact)
     return opened
 
 
@@ -306,6 +362,7 @@ def he_to_tee(value: Cipher, device: TEE, because: str) -> Sealed:  # noqa: ARG0
     Reveals: to the key holder a value masked by 40 more bits than it has. Costs: 512 bytes (Paillier-2048) and 16 per number.
     """
     source = value.device
+    _needs_additive(source)
     for party in (value.at, source.key_holder):
         if party not in device.parties:
             raise ConfigError(f"{party} has not attested {device!r}; evaluator and key holder seal the value to it")
@@ -402,7 +459,101 @@ def _check_fields(id: int) -> dict[str, Any]:
     return {"name": "ring.check", "inputs": [id], "outputs": [], "params": {}}
 
 
-TRANSFERS: dict[tuple[type, type], Callable[[Any, Any, str], Handle]] = {
+# --- noise ------------------------------------------------------------------------------------------------------------
+
+
+def secret_draw(values: list[Secret], privacy: Any) -> Drawn:
+    """The noise on secrets of one device that are opened together. Raises: InputError."""
+    noise, device = noise_of(privacy, "an MPC device"), values[0].device
+    kinds = {value.dtype.kind for value in values}
+    if kinds & {"b"} or len({kind in "iu" for kind in kinds}) > 1:
+        raise InputError(
+            "noise is added to reals or to integers: convert truth values with .astype(int), and open reals and integers apart"
+        )
+    real = "f" in kinds
+    size = sum(value.size for value in values)
+    return Drawn(noise, "secret", device.protocol.fraction_bits if real else 0, max(size, 1), NOISE_PARTIES, 1, real)
+
+
+def noise_fields(draw: Drawn | None, device: MPC) -> dict[str, Any]:
+    """What a reveal command says of noise: which, and whose words make it."""
+    return {} if draw is None else {"noise": {**draw.drawing(), "owners": list(device.names[:NOISE_PARTIES])}}
+
+
+def cipher_draw(value: Cipher, privacy: Any) -> Generator[Request, Answers, Drawn]:
+    """The noise on a ciphertext, on the grid that it has there. Raises: ConfigError for products without an error bound."""
+    noise, source = noise_of(privacy, "an HE device"), value.device
+    facts = (yield source.request(value.at, "privacy.cipher", [value.id], [], {}))[value.at][0]
+    real, bits = value.dtype.kind == "f", facts["facts"]["fraction_bits"]
+    if real and bits > FRACTION_BITS and noise.error is None:
+        raise ConfigError(
+            f"the ciphertext has {bits} fraction bits, more than its factors were rounded to: say error=..., how far its numbers "
+            "may lie from the true ones"
+        )
+    parties = len(source.evaluators)
+    honest = noise.honest or 1
+    if honest > parties:
+        raise ConfigError(f"{honest} of {parties} evaluators cannot be honest")
+    return Drawn(noise, "shares", bits if real else 0, max(value.size, 1), parties, honest, real)
+
+
+def _noisy_cipher(value: Cipher, draw: Drawn) -> Generator[Request, Answers, tuple[int, str]]:
+    """Carry a ciphertext round all evaluators, each of which adds its share of the noise; where it is then."""
+    source = value.device
+    here, place = value.id, value.at
+    for party in (value.at, *(party for party in source.evaluators if party != value.at)):
+        used = [] if here == value.id else [here]
+        if party != place:
+            sent = source.executor.new_id()
+            yield from source.send_steps(place, party, here, sent)
+            used, here, place = [*used, sent], sent, party
+        noisy = source.executor.new_id()
+        yield source.request(party, "privacy.cipher_noise", [here], [noisy], {"drawing": draw.drawing()})
+        source.executor.drop_later(used)
+        here = noisy
+    return here, place
+
+
+def _drawn_alone(value: PlainValue, privacy: Any) -> Draw:
+    """The noise that the party draws which holds the value. Raises: InputError."""
+    real = value.dtype.kind == "f"
+    if isinstance(privacy, Mechanism):
+        if (made := getattr(privacy, "size", value.size)) != value.size:
+            raise InputError(f"the mechanism was made for {made} numbers, and {value!r} has {value.size}")
+        return Ready(privacy)
+    if value.dtype.kind == "b":
+        raise InputError("noise is added to numbers: make integers of truth values first")
+    noise = noise_of(privacy, "a party")
+    return Drawn(noise, "alone", 0, max(value.size, 1), real=real, default_error=0.0)
+
+
+def _noisy_type(value: PlainValue, privacy: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of what a mechanism releases: an index for a choice, else numbers as they were given."""
+    name = getattr(privacy, "name", "")
+    if name == "exponential":
+        return (), np.dtype(np.int64)
+    if name:
+        return value.shape, np.dtype(np.float64 if name in ("laplace", "gaussian") else np.int64)
+    return value.shape, value.dtype
+
+
+def _at_once(drawn: Callable[[Any, Any], Draw]) -> Drawer:
+    def steps(value: Any, privacy: Any) -> Generator[Request, Answers, Draw]:
+        yield from ()
+        return drawn(value, privacy)
+
+    return steps
+
+
+NOISE_PARTIES = 2
+"""How many parties' words make the noise in MPC: as many as compute, at most one of which is corrupted."""
+DRAWS: dict[type, Drawer] = {
+    Plain: _at_once(_drawn_alone),
+    MPC: _at_once(lambda value, privacy: secret_draw([value], privacy)),
+    HE: cipher_draw,
+}
+"""How each kind of device would draw noise on a value."""
+TRANSFERS: dict[tuple[type, type], Callable[[Any, Any, Any], Handle]] = {
     (Plain, Plain): plain_to_plain,
     (Plain, MPC): plain_to_mpc,
     (Plain, HE): plain_to_he,

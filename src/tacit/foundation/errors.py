@@ -15,6 +15,8 @@ TacitError
 │   │   ├── ConstantColumn         a column has one value only
 │   │   ├── LabelNotBinary         the label does not say which of two classes a record has
 │   │   ├── TooFewRows             too few records are left to learn from
+│   │   ├── NullKey                a record lacks a key to be matched by
+│   │   ├── KeyTypeRefused         a key column has a type by which records cannot be matched
 │   │   └── NoOverlap              two tables have no record in common
 │   ├── ClipExceeded           a value to be aggregated lies beyond the bound that was agreed on
 │   ├── FixedPointOverflow     a number does not fit the ring at the chosen fraction bits
@@ -30,6 +32,9 @@ TacitError
 │   ├── ProtocolMismatch       the peer is at another operation, or runs another program
 │   ├── CorrelationExhausted   offline correlations are used up, or were used before
 │   ├── CorrelationReused      a mask or correlation was about to be used twice
+│   ├── TransferRefused        a peer deviated from an oblivious transfer: a point or a check does not hold
+│   ├── PointRefused           curve points that arrived are off the curve or of low order
+│   ├── TermsDiffer            the sides of an intersection do not ask for the same thing
 │   ├── CiphertextRefused      ciphertexts that arrived are garbled, foreign or not of this form
 │   ├── KeyRefused             a public key that arrived is malformed or weak
 │   └── AggregationError       a secure aggregation refused a message, or cannot finish
@@ -65,6 +70,7 @@ TacitError
 ├── BudgetExhausted            a privacy budget does not allow what was asked of it
 ├── PolicyError                a party's policy forbids the step
 └── SessionError               a session could not start, or is over
+    ├── JobChanged             an interrupted job was started again on another table, or with other terms
     └── NodeCancelled          a computation was not started, because one that it needs failed
 """
 
@@ -129,6 +135,14 @@ class LabelNotBinary(DataError):
 
 class TooFewRows(DataError):
     """Too few records are left to learn from."""
+
+
+class NullKey(DataError):
+    """A record lacks a key to be matched by."""
+
+
+class KeyTypeRefused(DataError):
+    """A key column has a type by which records cannot be matched, or that the other side's column does not have."""
 
 
 class NoOverlap(DataError):
@@ -257,6 +271,25 @@ class SurvivorsDiffer(AggregationError):
 
 class TooFewClients(AggregationError):
     """Fewer clients are left than the threshold asks for, so that nothing is or can be revealed."""
+
+
+class TransferRefused(ProtocolError):
+    """A peer deviated from an oblivious transfer: what it sent is no point, or fails a check. `peer` names it.
+
+    What was transferred under the same secret must not be used any more; open a new session.
+    """
+
+    def __init__(self, message: str = "", *, peer: str = "") -> None:
+        super().__init__(message)
+        self.peer = peer
+
+
+class PointRefused(ProtocolError):
+    """Curve points that arrived are off the curve, of low order or not in canonical form."""
+
+
+class TermsDiffer(ProtocolError):
+    """The sides of an intersection do not ask for the same thing; nothing was computed."""
 
 
 class CiphertextRefused(ProtocolError):
@@ -397,6 +430,10 @@ class PolicyError(TacitError, PermissionError):
 
 class SessionError(TacitError):
     """A session could not start, or is over."""
+
+
+class JobChanged(SessionError):
+    """An interrupted job was started again on another table, or with other terms."""
 
 
 class NodeCancelled(SessionError):

@@ -10,23 +10,25 @@ import operator
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tacit.foundation.errors import KeyMismatch, UnsupportedOperation
+from tacit.primitive import he
 from tacit.primitive.he import (
-    AdditivePublicKey,
     AdditiveSecretKey,
     CiphertextArray,
+    Decryptions,
     Encoding,
     concatenate,
-    decrypt,
     dump,
     dump_public_key,
     encrypt,
     feature_wise_bucket_sum,
     generate_elgamal,
+    generate_okamoto_uchiyama,
     generate_paillier,
     load,
     load_public_key,
@@ -36,20 +38,27 @@ from tacit.schedule.procedure import Facts, PartyView, procedure
 STATISTICAL_BITS = 40
 """A mask is this much longer than what it hides: what is seen differs from noise by 2**-40."""
 RING_BITS = 64
-GENERATORS: Mapping[str, Callable[[int], AdditiveSecretKey]] = {
+GENERATORS: Mapping[str, Callable[..., AdditiveSecretKey]] = {
     "paillier": generate_paillier,
-    "ec-elgamal": lambda _: generate_elgamal(),
+    "ec-elgamal": generate_elgamal,
+    "okamoto-uchiyama": partial(generate_okamoto_uchiyama, decryptions=Decryptions.STAY_HIDDEN),
 }
+PACKED = {"ckks": "CkksParameters", "bfv": "BfvParameters"}
+"""Schemes of `tacit.primitive.he.packed`, and their parameters."""
 
 
 @dataclass(slots=True)
 class Keys:
-    """What a party has of one device: the public key, and at the key holder the secret one."""
+    """What a party has of one device: the public key, and at the key holder the secret one.
 
-    public: AdditivePublicKey
-    secret: AdditiveSecretKey | None = None
+    family: `tacit.primitive.he` or `tacit.primitive.he.packed`, which offer the same functions for their arrays.
+    """
 
-    def own(self) -> AdditiveSecretKey:
+    family: Any
+    public: Any
+    secret: Any = None
+
+    def own(self) -> Any:
         """The secret key. Raises KeyMismatch elsewhere than at the key holder."""
         if self.secret is None:
             raise KeyMismatch("this party does not hold the secret key of this device")
@@ -65,19 +74,31 @@ def keys_of(view: PartyView, device: int) -> Keys:
 
 
 @procedure("he.generate")
-def generate(view: PartyView, device: int, scheme: str, bits: int) -> tuple[Sequence[Any], Facts]:
-    """Make a key pair; the public key as facts."""
+def generate(view: PartyView, device: int, scheme: str, options: Mapping[str, int]) -> tuple[Sequence[Any], Facts]:
+    """Make a key pair; the public key as facts, and of a packed scheme as bytes too."""
+    if scheme in PACKED:
+        from tacit.primitive.he import packed
+
+        context = packed.generate(getattr(packed, PACKED[scheme])(**options))
+        view.state[f"he.{device}"] = Keys(packed, context.public, context)
+        header, octets = packed.dump_context(context.public)
+        return [octets], dict(header)
     if scheme not in GENERATORS:
-        raise UnsupportedOperation(f"no additive scheme {scheme!r}; there are {', '.join(GENERATORS)}")
-    secret = GENERATORS[scheme](bits)
-    view.state[f"he.{device}"] = Keys(secret.public, secret)
+        raise UnsupportedOperation(f"no scheme {scheme!r}; there are {', '.join((*GENERATORS, *PACKED))}")
+    secret = GENERATORS[scheme](**options)
+    view.state[f"he.{device}"] = Keys(he, secret.public, secret)
     return [], dump_public_key(secret.public)
 
 
 @procedure("he.learn")
-def learn(view: PartyView, device: int, public: Mapping[str, Any]) -> tuple[Sequence[Any], Facts]:
+def learn(view: PartyView, device: int, scheme: str, public: Mapping[str, Any]) -> tuple[Sequence[Any], Facts]:
     """Check and keep another party's public key."""
-    view.state[f"he.{device}"] = Keys(load_public_key(public))
+    if scheme in PACKED:
+        from tacit.primitive.he import packed
+
+        view.state[f"he.{device}"] = Keys(packed, packed.load_context(public, view.inputs[0]))
+    else:
+        view.state[f"he.{device}"] = Keys(he, load_public_key(public, decryptions=Decryptions.STAY_HIDDEN))
     return [], {}
 
 
@@ -90,10 +111,13 @@ def encrypt_value(
     if values.dtype == np.bool_:
         values = values.astype(np.int64)
     whole = values.dtype.kind in "iu"
+    keys = keys_of(view, device)
+    if keys.family is not he:
+        return [keys.family.encrypt(keys.public, values, magnitude=magnitude)], {}
     encoding = None
     if magnitude is not None or not whole:
         encoding = Encoding(0 if whole else fraction_bits, magnitude or 2.0**40)
-    return [encrypt(keys_of(view, device).public, values, encoding=encoding)], {}
+    return [encrypt(keys.public, values, encoding=encoding)], {}
 
 
 @procedure("he.apply")
@@ -111,19 +135,20 @@ def dump_value(
     view: PartyView, device: int, ring: bool, reveal: Mapping[str, Any] | None
 ) -> tuple[Sequence[Any], Facts]:
     """A ciphertext as bytes for another party, randomised. reveal: the key holder is going to decrypt it, and why."""
-    array: CiphertextArray = view.inputs[0]
+    array = view.inputs[0]
     if reveal:
         view.ledger.append("reveal", what=array.dtype.name, shape=list(array.shape), program="", **reveal)
         if ring:
             array = _hide_multiples(array)
-    header, octets = dump(array)
+    header, octets = keys_of(view, device).family.dump(array)
     return [octets], {"header": header, "device": device}
 
 
 @procedure("he.load")
 def load_value(view: PartyView, device: int, header: Mapping[str, Any]) -> tuple[Sequence[Any], Facts]:
     """Check a ciphertext that came as bytes."""
-    return [load(header, view.inputs[0], keys_of(view, device).public)], {}
+    keys = keys_of(view, device)
+    return [keys.family.load(header, view.inputs[0], keys.public)], {}
 
 
 @procedure("he.open")
@@ -133,10 +158,10 @@ def open_value(
     """Decrypt at the key holder, who learns the values; written down first."""
     keys = keys_of(view, device)
     secret = keys.own()
-    array = load(header, view.inputs[0], keys.public)
+    array = keys.family.load(header, view.inputs[0], keys.public)
     view.ledger.append("reveal", what=array.dtype.name, shape=list(array.shape), program="", **reveal)
     if not ring:
-        return [decrypt(secret, array)], {}
+        return [keys.family.decrypt(secret, array)], {}
     signed = _modulo_ring(secret.decrypt(array.rows())).view(np.int64).reshape(array.shape)
     if array.dtype == np.float64:
         return [np.ldexp(signed.astype(np.float64), -array.fraction_bits)], {}
@@ -219,23 +244,26 @@ def _index(array: CiphertextArray, *arrays: np.ndarray, key: Sequence[Any]) -> C
     return array[tuple(items)]
 
 
-def _multiply(a: Any, b: Any, *, magnitude: float | None = None, fraction_bits: int = 24) -> CiphertextArray:
+def _multiply(a: Any, b: Any, *, magnitude: float | None = None, fraction_bits: int = 24) -> Any:
     array, factors = (a, b) if isinstance(a, CiphertextArray) else (b, a)
-    product: CiphertextArray = array.multiply(factors, magnitude=magnitude, fraction_bits=fraction_bits)
-    return product
+    if not isinstance(array, CiphertextArray):
+        return a * b
+    return array.multiply(factors, magnitude=magnitude, fraction_bits=fraction_bits)
 
 
-def _matmul(a: Any, b: Any, *, magnitude: float | None = None, fraction_bits: int = 24) -> CiphertextArray:
+def _matmul(a: Any, b: Any, *, magnitude: float | None = None, fraction_bits: int = 24) -> Any:
     options: dict[str, Any] = {"magnitude": magnitude, "fraction_bits": fraction_bits}
     if isinstance(a, CiphertextArray):
         return a.matmul(b, **options)
+    if not isinstance(b, CiphertextArray):
+        return a @ b
     factors = np.asarray(a)
     if b.ndim == 1:
         return b.matmul(factors.T, **options)
     return b.T.matmul(factors.T, **options).T
 
 
-OPERATIONS: Mapping[str, Callable[..., CiphertextArray]] = {
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "neg": operator.neg,
@@ -245,7 +273,10 @@ OPERATIONS: Mapping[str, Callable[..., CiphertextArray]] = {
     "index": _index,
     "take": lambda a, indices, axis=0: a.take(indices, axis),
     "reshape": lambda a, shape: a.reshape(tuple(shape)),
-    "transpose": lambda a, axes=None: a.transpose(*(axes or ())),
+    "polynomial": lambda a, coefficients: a.polynomial(coefficients),
+    "dot": lambda a, b: a.dot(b),
+    "mean": lambda a, axis=None: a.mean(axis),
+    "transpose": lambda a, axes=None: a.transpose(*axes) if axes else a.T,
     "concatenate": lambda *arrays, axis=0: concatenate(arrays, axis),
     "bucket_sum": lambda a, buckets, *rows, count: feature_wise_bucket_sum(
         a, buckets, count, rows=rows[0] if rows else None

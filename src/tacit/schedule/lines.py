@@ -17,7 +17,7 @@ from tacit.device.executor import Answer
 from tacit.foundation.errors import PeerDied, PeerStalled, SessionError, TacitError
 from tacit.schedule.control import Message, pack
 from tacit.schedule.failure import Failure, rebuild, root_cause
-from tacit.schedule.process import PartyProcess
+from tacit.schedule.launch import Member
 
 AFTERMATH_SECONDS = 5.0
 """How long the other parties may take to tell what they saw of a failure."""
@@ -58,7 +58,7 @@ class Lines:
     """The lines to all parties, as one thread at a time uses them. Raises SessionEnds when a party is lost."""
 
     def __init__(self, deadline: float, on_progress: Callable[[str, Mapping[str, Any]], None]) -> None:
-        self.processes: dict[str, PartyProcess] = {}
+        self.processes: dict[str, Member] = {}
         self._deadline = deadline
         self._on_progress = on_progress
         self._open: dict[str, dict[int, Ticket]] = {}
@@ -66,7 +66,7 @@ class Lines:
         self._calls = READY
         self._stopped_since: dict[str, float] = {}
 
-    def add(self, process: PartyProcess, ready: Ticket) -> None:
+    def add(self, process: Member, ready: Ticket) -> None:
         """A party that was started; its first answer goes to `ready`."""
         self.processes[process.name] = process
         self._open[process.name] = {READY: ready}

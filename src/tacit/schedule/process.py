@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, final
 
-from tacit.foundation.errors import TacitError
+from tacit.foundation.errors import PeerDied, TacitError
 from tacit.schedule.control import ControlLine
 
 STOP_SECONDS = 0.2
@@ -29,10 +28,8 @@ class PartyProcess:
         self._process = process
 
     @classmethod
-    def start(
-        cls, name: str, config: Mapping[str, Any], folder: Path, log: Path, listener: socket.socket, patience: float
-    ) -> PartyProcess:
-        """Start `python -m tacit.schedule.worker`, which inherits its end of the control line and its listening socket.
+    def start(cls, name: str, config: Mapping[str, Any], log: Path, patience: float | None) -> PartyProcess:
+        """Start `python -m tacit.schedule.worker`, which inherits its end of the control line.
 
         The process ends when this one does, also when this one is killed.
         """
@@ -40,24 +37,22 @@ class PartyProcess:
             "parent": os.getpid(),
             "parent_is_main_thread": threading.current_thread() is threading.main_thread(),
         }
-        path = folder / f"{name}.json"
-        path.write_text(json.dumps({**config, **parent, "name": name}), encoding="utf-8")
         ours, theirs = socket.socketpair()
         with ExitStack() as undo, theirs, log.open("wb") as output:
             undo.enter_context(ours)
             process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [
-                    *(sys.executable, "-m", "tacit.schedule.worker", "--config", str(path)),
-                    *("--control", str(theirs.fileno()), "--listen", str(listener.fileno())),
-                ],
-                pass_fds=[theirs.fileno(), listener.fileno()],
+                [sys.executable, "-m", "tacit.schedule.worker", "--control", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
             undo.pop_all()
-        return cls(name, process, ControlLine(ours, name, patience=patience))
+        line = ControlLine(ours, name, patience=patience)
+        with suppress(PeerDied):  # whoever listens to the line finds its end
+            line.send("begin", {**config, **parent, "name": name})
+        return cls(name, process, line)
 
     @property
     def pid(self) -> int:

@@ -10,34 +10,34 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import shutil
-import socket
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
+from tacit.device.caller import user_line
 from tacit.device.executor import Answer, Answers, Request, T, ask, tell
 from tacit.device.handle import Handle, Record
 from tacit.device.he import HE, Scheme
 from tacit.device.mpc import MPC
 from tacit.device.plain import Plain, PlainValue
+from tacit.device.privacy import Gate, OwnerBudget, at
 from tacit.device.tee import TEE, Backend
 from tacit.foundation.errors import ConfigError, PolicyError, SessionError, TacitError
 from tacit.primitive.mpc.protocol import Assisted, Protocol
 from tacit.primitive.tee import Policy
-from tacit.resource.identity import LocalAuthority
 from tacit.schedule.graph import Graph, Plan, describe_plan
+from tacit.schedule.lanes import Lanes
+from tacit.schedule.launch import Launcher, LocalLauncher, Member, Order
 from tacit.schedule.lines import AFTERMATH_SECONDS, Lines, SessionEnds, Ticket
-from tacit.schedule.process import PartyProcess
+from tacit.schedule.meeting import meet
 from tacit.schedule.progress import Progress
 from tacit.schedule.report import SessionProfile, collect
 from tacit.schedule.scheduler import run_graph
@@ -45,9 +45,12 @@ from tacit.schedule.scheduler import run_graph
 GRACE_SECONDS = 2.0
 """How long parties may take to end in good order."""
 KEPT_RECORDS = 10_000
+Placement: TypeAlias = Literal["SPREAD", "PACK", "STRICT_SPREAD", "STRICT_PACK"]
 PROCEDURES = (
     "tacit.schedule.offline",
     "tacit.schedule.encrypted",
+    "tacit.schedule.private",
+    "tacit.schedule.aggregation",
     "tacit.schedule.enclave.procedure",
     "tacit.algorithm.table.procedures",
 )
@@ -75,6 +78,8 @@ class Session:
         start_timeout: float,
         procedures: Sequence[str],
         progress: bool | None,
+        launcher: Launcher,
+        ledgers: Path | None = None,
     ) -> None:
         names = tuple(parties)
         if len(names) < 2 or len(set(names)) != len(names):
@@ -96,15 +101,22 @@ class Session:
         self._lines = Lines(deadline, self._progress.told)
         self._records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self._plain = {name: Plain(self, name) for name in names}
-        self._cleanup = ExitStack()
+        self._launcher = launcher
+        self._lane_numbers = itertools.count(1)
+        self._start_timeout = start_timeout
         self.state = (state or _state_folder()) / self.id
         self.state.mkdir(parents=True, mode=0o700)
+        self._ledgers = ledgers or self.state
+        self._ledgers.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self.budgets: dict[str, OwnerBudget] = {}
         try:
             with self._talking():
-                self._start(start_timeout)
+                self._start(names, self.id, start_timeout)
         except BaseException:
             self._end("it did not start", polite=False)
             raise
+        if ledgers is not None:
+            self._continue_budgets()
 
     @classmethod
     def local(
@@ -112,6 +124,7 @@ class Session:
         *parties: str,
         deadline: float = 120.0,
         state: Path | None = None,
+        ledgers: Path | None = None,
         danger_plain_tcp: bool = False,
         start_timeout: float = 30.0,
         procedures: Sequence[str] = PROCEDURES,
@@ -121,6 +134,8 @@ class Session:
 
         deadline: seconds a party waits for a peer before it gives up with PeerStalled.
         state: folder for ledgers and logs; default is the user's state folder. Kept after the session.
+        ledgers: folder of ledgers that sessions continue, one file for each party, so that privacy budgets outlive a session;
+        by default every session begins new ones in `state`. One session at a time may use it.
         danger_plain_tcp: no encryption and no authentication; for measuring beside systems that have none.
         procedures: modules of Tacit that install the procedures a party may be asked to run; no other module is loaded.
         progress: whether programs that take longer than a second show a bar; by default on a terminal.
@@ -134,6 +149,48 @@ class Session:
             start_timeout=start_timeout,
             procedures=procedures,
             progress=progress,
+            launcher=LocalLauncher(),
+            ledgers=ledgers,
+        )
+
+    @classmethod
+    def ray(
+        cls,
+        *parties: str,
+        address: str | None = None,
+        cpus: float = 1.0,
+        strategy: Placement = "SPREAD",
+        deadline: float = 120.0,
+        state: Path | None = None,
+        ledgers: Path | None = None,
+        start_timeout: float = 60.0,
+        procedures: Sequence[str] = PROCEDURES,
+        progress: bool | None = None,
+    ) -> Session:
+        """Start one actor per party on a Ray cluster, each in a bundle of its own of one placement group.
+
+        Everything else is as in `Session.local`: an actor starts the same process on its node, with the same TLS links.
+        Whoever runs the cluster can read all its nodes: it is for one organisation's parties and lanes, and for
+        experiments. `state` and `ledgers` are folders on every node; a party's ledger stays on the node of that party.
+
+        address: of a running cluster ("auto" finds this machine's). None: the one this process is connected to, else a
+        new one on this machine that ends with the last session on it.
+        cpus: what a process is given of Ray's count of processors. strategy: SPREAD over nodes, or PACK onto few.
+        Raises: MissingExtra without Ray; SessionError when it cannot be reached, or has no room within `start_timeout`
+        seconds; what `Session.local` raises.
+        """
+        from tacit.schedule.ray import RayLauncher
+
+        return cls(
+            parties,
+            deadline=deadline,
+            plain_tcp=False,
+            state=state,
+            start_timeout=start_timeout,
+            procedures=procedures,
+            progress=progress,
+            launcher=RayLauncher(address, cpus=cpus, strategy=strategy),
+            ledgers=ledgers,
         )
 
     # --- devices ------------------------------------------------------------------------------------------------
@@ -157,14 +214,16 @@ class Session:
             raise ConfigError(f"no party {unknown[0]!r} in this session; there are {', '.join(self.parties)}")
         return MPC(self, protocol or Assisted(), names)
 
-    def he(self, *, key_holder: str, evaluators: Sequence[str], scheme: Scheme = "paillier", bits: int = 2048) -> HE:
+    def he(self, *, key_holder: str, evaluators: Sequence[str], scheme: Scheme = "paillier", **options: int) -> HE:
         """An HE device: `key_holder` makes a key pair, `evaluators` compute on what is encrypted under it.
 
-        scheme: "paillier", or "ec-elgamal" for small integers. bits: 2048 or 3072, of a Paillier key.
+        scheme: "paillier"; "okamoto-uchiyama", for values that go on to MPC; "ec-elgamal" for small integers; "ckks" for
+        packed real numbers and "bfv" for packed integers, which multiply ciphertexts. options: of the keys, such as bits=3072
+        (Paillier), levels=4 (CKKS) or multiplications=2 (BFV).
         """
         for party in (key_holder, *evaluators):
             self.plain(party)
-        return HE(self, key_holder, evaluators, scheme, bits)
+        return HE(self, key_holder, evaluators, scheme, options)
 
     def tee(
         self,
@@ -189,6 +248,37 @@ class Session:
         for party in (host, *(parties or ())):
             self.plain(party)
         return TEE(self, self.id, name, host, parties or self.parties, backend, policy)
+
+    def budget(self, owner: str, *, epsilon: float, delta: float, by: str = "pld") -> OwnerBudget:
+        """Open an owner's privacy budget in the owner's process and ledger, or find it there with all that was spent.
+
+        From then on values that depend on the owner's data are shown to others with noise that is charged to it, or not at all: see
+        `tacit.device.privacy`. A ledger has one budget; where sessions continue a ledger (`ledgers=`), they continue its budget.
+        by: the accountant: "pld" (tight), "rdp" (takes every event), "gdp".
+        Raises: ConfigError where the ledger holds the budget with other terms; LedgerError where it is broken.
+        """
+        self.plain(owner)
+        facts, _ = self.call(at(owner, "privacy.open", {"epsilon": epsilon, "delta": delta, "by": by}))[owner]
+        return self.budgets.setdefault(owner, OwnerBudget(self, owner, **facts["facts"]))
+
+    def _continue_budgets(self) -> None:
+        """Guard what earlier sessions on these ledgers guarded, whether or not somebody asks for it again."""
+        for party in self.parties:
+            facts, _ = self.call(at(party, "privacy.standing", {}))[party]
+            if facts["facts"]:
+                self.budgets[party] = OwnerBudget(self, party, **facts["facts"])
+
+    def lanes(self, device: MPC, count: int) -> Lanes:
+        """`count` lanes of an MPC device, for parties that outgrow one process: the device itself, and new ones like it.
+
+        Each new lane is one more process of every party of the device, started where the session's processes are, with
+        links of its own to the lane's other parties and to its own party's lanes. They end with the session.
+        Raises: SessionError when there is no room for them; ConfigError for fewer than one lane, or another's device.
+        """
+        if count < 1 or device.executor is not self:
+            raise ConfigError(f"{count} lanes of {device!r}: give a device of this session, and one lane or more")
+        names = self._grow(device.names, count - 1) if count > 1 else []
+        return Lanes([device, *[device.lane(lane) for lane in names]])
 
     def run(self, *values: Any, timing: bool = False) -> None:
         """Compute whatever is pending behind the values, on all devices; they stay where they are.
@@ -224,12 +314,28 @@ class Session:
         count: int,
         *,
         blobs: Sequence[np.ndarray] = (),
+        release_exact: str = "",
     ) -> tuple[dict[str, list[PlainValue]], dict[str, Mapping[str, Any]]]:
         """Run a named multi-party procedure (such as private set intersection) at the parties of `inputs`.
 
-        Returns, by party, its `count` plain results and its public facts.
+        Returns, by party, its `count` plain results and its public facts. release_exact: why parties may learn what the procedure
+        tells them, where one of the others has a privacy budget; without it, that is a PolicyError.
         """
+        given = [value for values in inputs.values() for value in values]
+        gate = Gate(
+            given,
+            list(inputs),
+            because=name,
+            line=user_line(),
+            release_exact=release_exact,
+            owners=inputs,
+            executor=self,
+        )
+        if len(inputs) > 1:
+            gate.check()
         self.run([list(values) for values in inputs.values()])
+        if len(inputs) > 1:
+            self.perform(gate.pay(None))
         ids = {party: [self.new_id() for _ in range(count)] for party in inputs}
         requests = {
             party: {
@@ -244,7 +350,7 @@ class Session:
         answers = self.call(Request("procedure", requests, blobs))
         values = {
             party: [
-                PlainValue(self._plain[party], shape, dtype, id=id)
+                PlainValue(self._plain[party], shape, dtype, id=id, owners=gate.owners)
                 for id, (shape, dtype) in zip(ids[party], facts["shapes"], strict=False)
             ]
             for party, (facts, _) in answers.items()
@@ -253,12 +359,17 @@ class Session:
 
     def profile(self) -> SessionProfile:
         """What every party spent so far: rounds, messages, bytes, seconds, by operation and source line."""
-        return collect({party: facts for party, (facts, _) in self.ask(self.parties, "profile", {}).items()})
+        answers = self.ask(tuple(self._processes) or self.parties, "profile", {})
+        return collect({party: facts for party, (facts, _) in answers.items()})
 
     def ledger(self, party: str) -> Path:
         """The ledger file of a party."""
-        self.plain(party)
-        return self.state / f"{party}.ledger.jsonl"
+        if party not in self._processes:
+            self.plain(party)
+        return self._ledger(party)
+
+    def _ledger(self, member: str) -> Path:
+        return self._ledgers / f"{member}.ledger.jsonl"
 
     # --- the executor interface of the devices ------------------------------------------------------------------
 
@@ -307,7 +418,12 @@ class Session:
                     ticket = self.submit(request)
                     if request.answered:
                         self.wait([ticket])
-                    request = steps.send(ticket.result())
+                    try:
+                        answers = ticket.result()
+                    except TacitError as error:
+                        request = steps.throw(error)
+                    else:
+                        request = steps.send(answers)
             except StopIteration as over:
                 result: T = over.value
                 return result
@@ -351,46 +467,65 @@ class Session:
         while self._dropped:
             ids.append(self._dropped.popleft())
         if ids:
-            request = tell(self.parties, "drop", {"ids": ids})
+            request = tell(tuple(self._processes), "drop", {"ids": ids})
             _, messages = self._lines.pack(request.kind, request.fields, [], answered=False)
             for party, message in messages.items():
                 self._send(party, message)
 
     @property
-    def _processes(self) -> dict[str, PartyProcess]:
+    def _processes(self) -> dict[str, Member]:
         return self._lines.processes
 
     # --- processes ----------------------------------------------------------------------------------------------
 
-    def _start(self, timeout: float) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="tacit-"))
-        self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-        if not self.plain_tcp:
-            LocalAuthority.create(folder, self.parties)
-        with ExitStack() as inherited:
-            listeners = {
-                name: inherited.enter_context(socket.create_server(("127.0.0.1", 0), backlog=len(self.parties)))
-                for name in self.parties
-            }
-            config = {
-                "addresses": {name: listener.getsockname()[:2] for name, listener in listeners.items()},
-                "folder": str(folder),
-                "session": self.id,
-                "deadline": self._deadline,
-                "connect_timeout": timeout,
-                "danger_plain_tcp": self.plain_tcp,
-                "procedures": self.procedures,
-            }
-            ready = Ticket(self.parties)
-            for name, listener in listeners.items():
-                own = {**config, "ledger": str(self.ledger(name))}
-                log = self.state / f"{name}.log"
-                patience = self._deadline + AFTERMATH_SECONDS
-                self._lines.add(PartyProcess.start(name, own, folder, log, listener, patience), ready)
-        self._lines.wait([ready], limit=time.monotonic() + timeout + AFTERMATH_SECONDS)
-        self._cleanup.close()  # every party has read its key; the files go now
-        threads = max(1, (os.cpu_count() or 1) // len(self.parties))
-        self.command(self.parties, "threads", {"count": threads})
+    def _start(self, members: Sequence[str], session: str, timeout: float) -> None:
+        """Start processes and connect them with each other."""
+        self._launch(members, timeout)
+        self._meet(members, session, timeout)
+        self._share_cores()
+
+    def _grow(self, parties: Sequence[str], lanes: int) -> list[tuple[str, ...]]:
+        """Start more processes of the parties, lane by lane: those of a lane are peers, those of a party siblings."""
+        timeout = self._start_timeout
+        with self._talking():
+            numbers = [next(self._lane_numbers) for _ in range(lanes)]
+            names = [tuple(f"{party}.{number}" for party in parties) for number in numbers]
+            self._launch([name for lane in names for name in lane], timeout)
+            for lane in names:
+                self._meet(lane, secrets.token_hex(8), timeout)
+            for siblings in zip(parties, *names, strict=True):
+                self._meet(siblings, secrets.token_hex(8), timeout, siblings=True)
+            self._share_cores()
+        return names
+
+    def _launch(self, members: Sequence[str], timeout: float) -> None:
+        config = {
+            "deadline": self._deadline,
+            "danger_plain_tcp": self.plain_tcp,
+            "procedures": self.procedures,
+        }
+        patience = self._deadline + AFTERMATH_SECONDS
+        orders = [
+            Order(name, {**config, "ledger": str(self._ledger(name))}, self.state / f"{name}.log", patience)
+            for name in members
+        ]
+        limit = time.monotonic() + timeout + AFTERMATH_SECONDS
+        ready = Ticket(members)
+        for process in self._launcher.start(orders, timeout):
+            self._lines.add(process, ready)
+        self._lines.wait([ready], limit=limit)
+
+    def _share_cores(self) -> None:
+        everybody = tuple(self._lines.processes)
+        self.command(everybody, "threads", {"count": self._launcher.threads(len(everybody))})
+
+    def _meet(self, members: Sequence[str], session: str, timeout: float, *, siblings: bool = False) -> None:
+        def ask_in_time(parties: Sequence[str], kind: str, fields: Mapping[str, Any]) -> dict[str, Answer]:
+            ticket = self.submit(ask(parties, kind, fields))
+            self._lines.wait([ticket], limit=time.monotonic() + timeout + AFTERMATH_SECONDS)
+            return ticket.result()
+
+        meet(ask_in_time, members, session=session, timeout=timeout, siblings=siblings)
 
     def close(self) -> None:
         """End every party's process. Idempotent; called on leaving the context; ends what another thread is waiting for."""
@@ -414,7 +549,7 @@ class Session:
         finally:
             for process in self._processes.values():
                 process.kill()
-            self._cleanup.close()
+            self._launcher.close()
             if idle or self._lock.acquire(timeout=GRACE_SECONDS):  # whoever waited has seen the ends of its lines
                 for process in self._processes.values():
                     process.line.close()

@@ -1,7 +1,6 @@
 """A party's process: it holds the party's values and shares, and runs its side of every command of the session.
 
-Started by `Session` as `python -m tacit.schedule.worker`, with its control line and its listening socket inherited. It
-executes named library functions, compiled programs and exported JAX functions; it never unpickles anything.
+Started by a launcher as `python -m tacit.schedule.worker`, with its end of the control line inherited. It executes named library functions, compiled programs and exported JAX functions; it never unpickles anything.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import hashlib
-import json
 import os
 import select
 import signal
@@ -23,9 +21,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
@@ -40,13 +39,15 @@ from tacit.primitive.mpc.assisted.session import open_session as open_assisted
 from tacit.primitive.mpc.kernel import Kernel, Ring
 from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
 from tacit.primitive.profile import Where
-from tacit.resource.channel import LinkSettings, connect_all, danger_plain_tcp
-from tacit.resource.identity import Identity, TrustStore
+from tacit.resource.channel import LinkSettings
 from tacit.schedule.agreement import agree
 from tacit.schedule.control import DTYPES, ControlLine, Message
+from tacit.schedule.meeting import Door
 from tacit.schedule.parts import part_secret, unite_secret
+from tacit.schedule.private import add_noise
 from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
+from tacit.schedule.siblings import PATIENCE_SECONDS, Handed, give, take
 
 ALONE = frozenset({"get", "call", "encode", "constant", "save", "restore", "profile"})
 """Commands that touch no peer and are answered: an error in them leaves the session as it was."""
@@ -63,6 +64,9 @@ SPIN_SECONDS = 0.0002
 PR_SET_PDEATHSIG = 1
 FAREWELL_SECONDS = 1.0
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
+
+
+OpenDoor: TypeAlias = Callable[[], Door]
 
 
 @final
@@ -88,9 +92,12 @@ class Running:
 class Worker:
     """One party's values, devices and command handlers. Handler names are the command kinds."""
 
-    def __init__(self, name: str, line: ControlLine, driver: Driver, ledger: Ledger) -> None:
+    def __init__(self, name: str, line: ControlLine, driver: Driver, ledger: Ledger, open_door: OpenDoor) -> None:
         self.name = name
         self.line = line
+        self.siblings = Driver(name, {}, deadline=PATIENCE_SECONDS)  # the same party's other processes
+        self.door: Door | None = None
+        self._open_door = open_door
         self.driver = driver
         self.ledger = ledger
         self.values: dict[int, Any] = {}
@@ -163,6 +170,57 @@ class Worker:
             return self.values[id]
         except KeyError:
             raise InputError(f"{self.name} holds no value {id}: it was dropped, or never made") from None
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def do_listen(self, _: list[np.ndarray]) -> tuple[Mapping[str, Any], list[Any]]:
+        """Open a door for others that the session will name."""
+        self.door = self._open_door()
+        return self.door.offer, []
+
+    def do_connect(
+        self,
+        _: list[np.ndarray],
+        *,
+        offers: Mapping[str, Mapping[str, Any]],
+        session: str,
+        timeout: float,
+        siblings: bool,
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Connect with everybody who offered, as peers or as processes of the same party."""
+        driver, door = self.siblings if siblings else self.driver, self.door
+        if door is None:
+            raise SessionError(f"{self.name} was told to connect before it was told to listen")
+        self.door = None
+        settings = LinkSettings(patience=driver.deadline, spin_seconds=0.0 if siblings else SPIN_SECONDS)
+        driver.channels.update(door.connect(offers, session, timeout, settings))
+        return {}, []
+
+    def do_hand(
+        self, _: list[np.ndarray], *, sender: str, receiver: str, device: int | None, values: list[list[Any]]
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Give values to another process of this party, or take them: plain ones, or shares if a device is named."""
+        at = None if device is None else self.devices[device]
+        kernel, bits = (None, 0) if at is None else (at.kernel, at.bits)
+        handed = [Handed.of(described) for described in values]
+        if self.name == sender:
+            give(self.siblings, receiver, [(each, self.value(each.id)) for each in handed], kernel, bits)
+            return {}, []
+        for each, value in zip(handed, take(self.siblings, sender, handed, kernel, bits), strict=True):
+            self.values[each.id] = value
+            self.origins[each.id] = f"handed over by {sender}"
+        return {}, []
+
+    def do_alias(self, _: list[np.ndarray], *, source: int, ids: list[int]) -> None:
+        """Hold a value under more numbers: each is forgotten by itself."""
+        for id in ids:
+            self.values[id] = self.value(source)
+            self.origins[id] = self.origins.get(source, "")
+
+    @property
+    def channels(self) -> list[Any]:
+        """All links of this process."""
+        return [*self.driver.channels.values(), *self.siblings.channels.values()]
 
     # --- plain values -------------------------------------------------------------------------------------------
 
@@ -250,7 +308,8 @@ class Worker:
         began = time.perf_counter()
         profile = self.driver.profile
         before = profile.rounds, profile.payload, profile.messages
-        array = np.empty(shape, kind) if self.name == receiver else np.ascontiguousarray(self.value(source))
+        held = np.empty(shape, kind) if self.name == receiver else np.asarray(self.value(source))
+        array = np.ascontiguousarray(held).reshape(held.shape)  # which it makes one axis of none
         if (list(array.shape), array.dtype) != (shape, kind):
             raise InputError(f"value {source} is {array.dtype}{list(array.shape)}, not {kind}{shape}")
         flat = array.reshape(-1).view(np.uint8)
@@ -362,10 +421,12 @@ class Worker:
         because: str,
         line: str,
         keep: list[int] | None = None,
+        noise: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Any], list[Any]]:
         """Open secret values to the parties named; write it down first, so that no value goes out unrecorded.
 
         keep: the receivers hold the values as plain values under these numbers; else they are handed to their users.
+        noise: what is added first, see `add_noise`; no party ever knows it.
         """
         at = self.devices[device]
         values = [self.value(id) for id in ids]
@@ -378,8 +439,9 @@ class Worker:
                 because=because,
                 line=line,
                 program=self.origins.get(id, ""),
+                **({"noise": dict(noise)} if noise else {}),
             )
-        opening = gather(*[_open(at.kernel, value, to, self.name) for value in values])
+        opening = gather(*[_open(at.kernel, value, to, self.name, noise) for value in values])
         plain = at.driver.run(opening, Where(0, "reveal", line))
         arrays = [array for array in plain if array is not None]
         if keep is None or not arrays:
@@ -434,6 +496,7 @@ class Worker:
             "waited": profile.waited,
             "values": len(self.values),
             "by_peer": profile.by_peer,
+            "handed": self.siblings.profile.by_peer,
             "by_operation": rows,
             "ledger": str(self.ledger.path),
             "ledger_head": self.ledger.head,
@@ -491,7 +554,11 @@ async def _share(at: OpenDevice, owner: str, shape: tuple[int, ...], ring: Ring 
     return Fixed(share, at.bits) if kind == "fixed" else Integer(share)
 
 
-async def _open(kernel: Kernel, value: Value, to: list[str], me: str) -> np.ndarray | None:
+async def _open(
+    kernel: Kernel, value: Value, to: list[str], me: str, noise: Mapping[str, Any] | None
+) -> np.ndarray | None:
+    if noise:
+        value = await add_noise(kernel, value, noise, me)
     if isinstance(value, np.ndarray):
         return value if me in to else None  # a result that no secret entered: every party knows it already
     if isinstance(value, Boolean):
@@ -523,29 +590,30 @@ def main() -> None:
     _keep_memory()
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--listen", type=int, required=True)
-    parser.add_argument("--config", required=True)
-    arguments = parser.parse_args()
-    config = json.loads(Path(arguments.config).read_text(encoding="utf-8"))
+    line = ControlLine(socket.socket(fileno=parser.parse_args().control), "the session")
+    try:
+        config = line.receive().fields
+    except TacitError:  # whoever started this process is gone
+        sys.exit(1)
     name = config["name"]
-    line = ControlLine(socket.socket(fileno=arguments.control), "the session")
     _die_with(line, parent=config["parent"], by_signal=config["parent_is_main_thread"])
-    channels: dict[str, Any] = {}
+    worker: Worker | None = None
     try:
         install(config["procedures"])
-        channels = _connect(config, arguments.listen)
-        driver = Driver(name, channels, deadline=config["deadline"])
+        driver = Driver(name, {}, deadline=config["deadline"])
         ledger = Ledger(Path(config["ledger"]), name)
         sys.setswitchinterval(SWITCH_SECONDS)
+        open_door = partial(Door, name, config["host"], plain_tcp=config["danger_plain_tcp"])
+        worker = Worker(name, line, driver, ledger, open_door)
         line.send("answer", {"ready": name})
-        Worker(name, line, driver, ledger).serve()
+        worker.serve()
     except Exception as error:  # noqa: BLE001  whatever it is: the session and the peers are told its kind and place
         report(line, name, error, "", fatal=True)
-        for channel in channels.values():
+        for channel in worker.channels if worker is not None else ():
             channel.abort(type(error).__name__)
         sys.exit(1)
     finally:
-        for channel in channels.values():
+        for channel in worker.channels if worker is not None else ():
             channel.close()
 
 
@@ -580,22 +648,6 @@ def _keep_memory() -> None:
         return  # another C library than glibc
     for option, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20)):
         mallopt(option, value)
-
-
-def _connect(config: Mapping[str, Any], listener: int) -> dict[str, Any]:
-    name, folder = config["name"], Path(config["folder"])
-    addresses = {party: (host, port) for party, (host, port) in config["addresses"].items()}
-    options: dict[str, Any] = {
-        "session": bytes.fromhex(config["session"]),
-        "listener": socket.socket(fileno=listener),
-        "timeout": config["connect_timeout"],
-        "settings": LinkSettings(patience=config["deadline"], spin_seconds=SPIN_SECONDS),
-    }
-    if config["danger_plain_tcp"]:
-        return dict(danger_plain_tcp(name, addresses, **options))
-    return dict(
-        connect_all(name, addresses, Identity.load(folder / name), TrustStore.load(folder / "trust"), **options)
-    )
 
 
 def report(line: ControlLine, name: str, error: Exception, command: str, *, fatal: bool, call: int = 0) -> None:

@@ -31,7 +31,7 @@ from tacit.primitive.dp import (
     describe,
     event_from,
 )
-from tacit.primitive.dp.account import ORDERS, pure_epsilon
+from tacit.primitive.dp.account import FINE, MANY, ORDERS, pure_epsilon
 
 ALL = [
     PureEvent(0.3),
@@ -131,6 +131,16 @@ def test_discrete_laplace_divergence_is_the_sum(scale, shift):
     for order in (1.5, 2.0, 5.0, 32.0):
         direct = np.logaddexp.reduce(order * p + (1 - order) * q) / (order - 1)
         assert curve[ORDERS.index(order)] == pytest.approx(direct, rel=1e-6, abs=1e-9)
+
+
+def test_fine_discrete_laplace_noise_costs_what_laplace_noise_does():
+    """On a fine grid the sensitivity has millions of units, for each of which the exact distribution takes time."""
+    exact = Pld().compose(DiscreteLaplaceEvent(FINE, MANY), 20)
+    rounded = Pld().compose(DiscreteLaplaceEvent(FINE, MANY + 1), 20)
+    assert exact.epsilon(1e-6) == pytest.approx(rounded.epsilon(1e-6), rel=5e-3)
+    assert 0 < rounded.distance <= 20 * 2.0**-39
+    assert Pld().compose(DiscreteLaplaceEvent(2.0**40, 2**39)).epsilon(1e-6) == pytest.approx(0.5, rel=1e-3)
+    assert Pld().compose(DiscreteLaplaceEvent(2.0**40, 2**39)).epsilon(0.0) == 0.5
 
 
 def test_one_discrete_gaussian_by_its_own_losses():
