@@ -20,7 +20,6 @@ from tacit.primitive.keystream import OpenSslKeystream
 from tacit.primitive.prg import Prg
 
 KEY = bytes(range(16))
-DEGREE = 8
 
 
 def main() -> None:
@@ -70,21 +69,18 @@ def ring_kernels(n: int) -> Iterator[tuple[str, int, Callable[[], object]]]:
         return prg.words(prg.last_stream + 1, shape)
 
     a, b, c, d, e, out, out2 = (fresh(n) for _ in range(7))
-    bits, powers, dealt, factors = fresh(-(-n // 64)), fresh(DEGREE, n), fresh(DEGREE, n), fresh(DEGREE + 1)
+    bits = fresh(-(-n // 64))
     reals, decoded = fresh(n).view(np.int64) / 2.0**40, np.zeros(n)
     yield "numpy add", 3 * n, lambda: np.add(a, b, out=out)
     yield "add", 3 * n, lambda: native.add(a, b, out)
     yield "mul", 3 * n, lambda: native.mul(a, b, out)
     yield "axpy", 3 * n, lambda: native.axpy(3, a, out)
     yield "product_close", 6 * n, lambda: native.product_close(a, b, c, d, e, 1, out)
-    yield "square_close", 4 * n, lambda: native.square_close(a, b, c, 1, out)
     yield "truncate_close", 5 * n, lambda: native.truncate_close(a, b, c, d, 18, 1, out)
     yield "truncate_deal", 5 * n, lambda: native.truncate_deal(a, b, c, 18, out, out2)
     yield "select_close", 5 * n, lambda: native.select_close(bits, a, b, c, d, 1, out)
     yield "select_deal", 5 * n, lambda: native.select_deal(bits, a, b, c, out, out2)
     yield "bit_to_ring_close", 2 * n, lambda: native.bit_to_ring_close(bits, a, 1, out)
-    yield f"polynomial_close {DEGREE}", (DEGREE + 2) * n, lambda: native.polynomial_close(a, powers, factors, 1, out)
-    yield f"powers_deal {DEGREE}", (2 * DEGREE + 1) * n, lambda: native.powers_deal(a, powers, dealt)
     yield "encode", 2 * n, lambda: native.encode(reals, 18, out)
     yield "decode", 2 * n, lambda: native.decode(a, 18, decoded)
 

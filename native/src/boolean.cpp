@@ -19,8 +19,6 @@ const BooleanKernels& kernels() noexcept {
 
 constexpr std::size_t kWordGrain = 1 << 13;  // words of each operand that are worth a thread's wake-up
 
-std::size_t row_grain(std::size_t pairs) { return kWordGrain / std::max<std::size_t>(pairs, 1); }
-
 }  // namespace
 
 void replicated_and(Replicated x, Replicated y, const Word* alpha, Word* out, std::size_t words) {
@@ -32,15 +30,6 @@ void masked_and_close(const Word* x, const Word* y, const Word* lx, const Word* 
   over_columns(words, kWordGrain, [&](Columns at) {
     kernels().masked_and_close(x, y, lx, ly, lxy, leader, out, at.begin, at.end);
   });
-}
-
-void carry_and(Replicated g, Replicated p, const Word* alpha, Word* out, std::size_t pairs, std::size_t words) {
-  over_columns(words, row_grain(pairs), [&](Columns at) { kernels().carry_and(g, p, alpha, out, pairs, at); });
-}
-
-void carry_close(const Word* g, const Word* p, const Word* ands, Word* g2, Word* p2, std::size_t pairs,
-                 std::size_t words) {
-  over_columns(words, row_grain(pairs), [&](Columns at) { kernels().carry_close(g, p, ands, g2, p2, pairs, at); });
 }
 
 }  // namespace tacit

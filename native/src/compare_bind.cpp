@@ -34,11 +34,6 @@ nb::tuple tree_plan_door(std::size_t pairs) {
   return nb::make_tuple(plan.opened, plan.products, plan.next_pairs);
 }
 
-nb::tuple carry_plan_door(std::size_t pairs) {
-  const CarryPlan plan = carry_plan(checked_pairs(pairs));
-  return nb::make_tuple(plan.ands, plan.next_pairs);
-}
-
 void digits_deal_door(nb::handle r_, nb::handle out_, bool accumulate) {
   const WordView r("r", r_, Access::read), out("out", out_, Access::write);
   r.need_rank(2);
@@ -140,39 +135,6 @@ void masked_and_close_door(nb::handle x_, nb::handle y_, nb::handle lx_, nb::han
                    out.bytes() / sizeof(Word));
 }
 
-void carry_and_door(nb::handle g0_, nb::handle p0_, nb::handle g1_, nb::handle p1_, nb::handle alpha_,
-                    nb::handle out_) {
-  const WordView g0("g0", g0_, Access::read), p0("p0", p0_, Access::read);
-  const WordView g1("g1", g1_, Access::read), p1("p1", p1_, Access::read);
-  const WordView alpha("alpha", alpha_, Access::read), out("out", out_, Access::write);
-  g0.need_rank(2);
-  for (const WordView* each : {&p0, &g1, &p1}) each->need_same_shape(g0);
-  const std::size_t pairs = checked_pairs(g0.dim(0)), words = g0.dim(1);
-  alpha.need_shape({carry_plan(pairs).ands, words});
-  out.need_same_shape(alpha);
-  for (const WordView* in : {&g0, &p0, &g1, &p1}) out.need_apart(*in);
-  out.need_apart(alpha, true);
-  nb::gil_scoped_release release;
-  carry_and({g0.words(), g1.words()}, {p0.words(), p1.words()}, alpha.words(), out.words(), pairs, words);
-}
-
-void carry_close_door(nb::handle g_, nb::handle p_, nb::handle ands_, nb::handle g2_, nb::handle p2_) {
-  const WordView g("g", g_, Access::read), p("p", p_, Access::read), ands("ands", ands_, Access::read);
-  const WordView g2("g2", g2_, Access::write), p2("p2", p2_, Access::write);
-  g.need_rank(2);
-  p.need_same_shape(g);
-  const std::size_t pairs = checked_pairs(g.dim(0)), words = g.dim(1);
-  const CarryPlan plan = carry_plan(pairs);
-  ands.need_shape({plan.ands, words});
-  g2.need_shape({plan.next_pairs, words});
-  p2.need_same_shape(g2);
-  for (const WordView* out : {&g2, &p2})
-    for (const WordView* in : {&g, &p, &ands}) out->need_apart(*in);
-  g2.need_apart(p2);
-  nb::gil_scoped_release release;
-  carry_close(g.words(), p.words(), ands.words(), g2.words(), p2.words(), pairs, words);
-}
-
 }  // namespace
 
 void bind_compare(nb::module_& m) {
@@ -189,10 +151,6 @@ void bind_compare(nb::module_& m) {
         nb::arg("alpha"), nb::arg("out"));
   m.def("masked_and_close", masked_and_close_door, nb::arg("x"), nb::arg("y"), nb::arg("lx"), nb::arg("ly"),
         nb::arg("lxy"), nb::arg("leader"), nb::arg("out"));
-  m.def("carry_plan", carry_plan_door, nb::arg("pairs"));
-  m.def("carry_and", carry_and_door, nb::arg("g0"), nb::arg("p0"), nb::arg("g1"), nb::arg("p1"), nb::arg("alpha"),
-        nb::arg("out"));
-  m.def("carry_close", carry_close_door, nb::arg("g"), nb::arg("p"), nb::arg("ands"), nb::arg("g2"), nb::arg("p2"));
 }
 
 }  // namespace tacit

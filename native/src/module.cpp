@@ -13,7 +13,9 @@ namespace nb = nanobind;
 namespace tacit {
 void bind_aes(nb::module_& m);
 void bind_bits(nb::module_& m);
+void bind_curve25519(nb::module_& m);
 void bind_montgomery(nb::module_& m);
+void bind_ot(nb::module_& m);
 void bind_ring(nb::module_& m);
 void bind_product(nb::module_& m);
 void bind_separable(nb::module_& m);
@@ -44,7 +46,9 @@ NB_MODULE(_native, m) {
   m.def("set_threads", &tacit::set_threads, nb::arg("count"));
   tacit::bind_aes(m);
   tacit::bind_bits(m);
+  tacit::bind_curve25519(m);
   tacit::bind_montgomery(m);
+  tacit::bind_ot(m);
   tacit::bind_ring(m);
   tacit::bind_product(m);
   tacit::bind_separable(m);

@@ -7,15 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace tacit::ring {
 
 using u64 = std::uint64_t;
 using In = const u64*;
 using Out = u64*;
-
-constexpr int kMaxDegree = 64;
 
 struct Kernels {
   void (*add)(In a, In b, Out out, std::size_t n);
@@ -28,8 +25,6 @@ struct Kernels {
 
   // leader * X * Y - X * ry - Y * rx + t
   void (*product_close)(In X, In Y, In rx, In ry, In t, u64 leader, Out out, std::size_t n);
-  // leader * X * X - 2 * X * rx + t
-  void (*square_close)(In X, In rx, In t, u64 leader, Out out, std::size_t n);
 
   // With C = C0 + C1: leader * ((C >> bits) - 2^(62 - bits)) - u + (msb(C) ? 0 : m)
   void (*truncate_close)(In C0, In C1, In u, In m, int bits, u64 leader, Out out, std::size_t n);
@@ -43,13 +38,6 @@ struct Kernels {
   // leader * b + (1 - 2 b) * rho
   void (*bit_to_ring_close)(In bits, In rho, u64 leader, Out out, std::size_t n);
 
-  // sum over k of powers[k - 1] * sum over i of table_k[i] * X^i, the k = 0 term for the leader only; row k of
-  // `powers` starts at powers + k * stride, table_k has degree - k + 1 entries and follows table_(k-1).
-  void (*polynomial_close)(In X, In powers, std::size_t stride, In table, int degree, u64 leader, Out out,
-                           std::size_t n);
-  // shares1[k - 1] = r^k - shares0[k - 1] for k = 1 .. degree; rows are `stride` apart in both.
-  void (*powers_deal)(In r, In shares0, Out shares1, std::size_t stride, int degree, std::size_t n);
-
   // out = round half to even of values * 2^bits; returns the first index whose value is not finite or is at least
   // 2^(62 - bits) in magnitude (out is 0 there), or n.
   std::size_t (*encode)(const double* values, int bits, Out out, std::size_t n);
@@ -59,10 +47,6 @@ struct Kernels {
 
 // The kernels of the instruction set in use.
 const Kernels& kernels() noexcept;
-
-// The table of polynomial_close for sum over j of coefficients[j] * (X - r)^j, expanded binomially in r:
-// table_k[i] = (-1)^k * coefficients[k + i] * binomial(k + i, k).
-std::vector<u64> polynomial_table(In coefficients, int degree);
 
 namespace portable { extern const Kernels kernels; }
 namespace avx2 { extern const Kernels kernels; }

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "buffer_view.hpp"
 #include "parallel.hpp"
@@ -123,13 +122,6 @@ void product_close(nb::handle X, nb::handle Y, nb::handle rx, nb::handle ry, nb:
       output(out, "out"), input(X, "X"), input(Y, "Y"), input(rx, "rx"), input(ry, "ry"), input(t, "t"));
 }
 
-void square_close(nb::handle X, nb::handle rx, nb::handle t, int leader, nb::handle out) {
-  const u64 lead = checked_leader(leader);
-  const auto kernel = ring::kernels().square_close;
-  map(1, [=](In X_, In rx_, In t_, Out out_, size_t n) { kernel(X_, rx_, t_, lead, out_, n); }, output(out, "out"),
-      input(X, "X"), input(rx, "rx"), input(t, "t"));
-}
-
 void truncate_close(nb::handle C0, nb::handle C1, nb::handle u, nb::handle m, int bits, int leader, nb::handle out) {
   const u64 lead = checked_leader(leader);
   const int shift = checked_bits(bits);
@@ -202,44 +194,6 @@ void bit_to_ring_close(nb::handle bits, nb::handle rho, int leader, nb::handle o
       to, input(rho, "rho"));
 }
 
-void polynomial_close(nb::handle X, nb::handle powers, nb::handle coefficients, int leader, nb::handle out) {
-  const u64 lead = checked_leader(leader);
-  const Flat to = output(out, "out"), masked = input(X, "X"), rows = input(powers, "powers");
-  const Flat factors("coefficients", coefficients, Access::read, "LQlq", "int64 or uint64");
-  if (factors.size() == 0 || factors.size() > ring::kMaxDegree + 1)
-    throw std::invalid_argument("coefficients has " + std::to_string(factors.size()) + " elements where 1 to " +
-                                std::to_string(ring::kMaxDegree + 1) + " are allowed");
-  const int degree = static_cast<int>(factors.size()) - 1;
-  const size_t n = to.size();
-  masked.need_size(n);
-  rows.need_size(degree * n);
-  to.need_apart(masked, true);
-  to.need_apart(rows);
-  const std::vector<u64> table = ring::polynomial_table(factors.words(), degree);
-  const auto kernel = ring::kernels().polynomial_close;
-  run(n, 1 + degree * (degree + 1) / 4, [&](size_t begin, size_t end) {
-    kernel(masked.words() + begin, rows.words() + begin, n, table.data(), degree, lead, to.words() + begin,
-           end - begin);
-  });
-}
-
-void powers_deal(nb::handle r, nb::handle shares0, nb::handle shares1) {
-  const Flat mask = input(r, "r"), in = input(shares0, "shares0"), out = output(shares1, "shares1");
-  const size_t n = mask.size();
-  const size_t degree = n == 0 ? 0 : in.size() / n;
-  if (degree > ring::kMaxDegree)
-    throw std::invalid_argument("shares0 has " + std::to_string(degree) + " powers where at most " +
-                                std::to_string(ring::kMaxDegree) + " are allowed");
-  in.need_size(degree * n);
-  out.need_size(degree * n);
-  out.need_apart(mask);
-  out.need_apart(in, true);
-  const auto kernel = ring::kernels().powers_deal;
-  run(n, std::max<size_t>(degree, 1), [&](size_t begin, size_t end) {
-    kernel(mask.words() + begin, in.words() + begin, out.words() + begin, n, static_cast<int>(degree), end - begin);
-  });
-}
-
 std::ptrdiff_t encode(nb::handle values, int bits, nb::handle out) {
   const int shift = checked_bits(bits);
   const Flat from("values", values, Access::read, "d", "float64"), to = output(out, "out");
@@ -280,7 +234,6 @@ void bind_ring(nb::module_& m) {
   m.def("scale", &scale, arg("a"), arg("k"), arg("out"));
   m.def("axpy", &axpy, arg("k"), arg("a"), arg("out"));
   m.def("product_close", &product_close, arg("X"), arg("Y"), arg("rx"), arg("ry"), arg("t"), arg("leader"), arg("out"));
-  m.def("square_close", &square_close, arg("X"), arg("rx"), arg("t"), arg("leader"), arg("out"));
   m.def("truncate_close", &truncate_close, arg("C0"), arg("C1"), arg("u"), arg("m"), arg("bits"), arg("leader"),
         arg("out"));
   m.def("truncate_deal", &truncate_deal, arg("s"), arg("u0"), arg("m0"), arg("bits"), arg("u1"), arg("m1"));
@@ -288,8 +241,6 @@ void bind_ring(nb::module_& m) {
         arg("out"));
   m.def("select_deal", &select_deal, arg("beta"), arg("r"), arg("rho0"), arg("sigma0"), arg("rho1"), arg("sigma1"));
   m.def("bit_to_ring_close", &bit_to_ring_close, arg("bits"), arg("rho"), arg("leader"), arg("out"));
-  m.def("polynomial_close", &polynomial_close, arg("X"), arg("powers"), arg("coefficients"), arg("leader"), arg("out"));
-  m.def("powers_deal", &powers_deal, arg("r"), arg("shares0"), arg("shares1"));
   m.def("encode", &encode, arg("values"), arg("bits"), arg("out"));
   m.def("decode", &decode, arg("a"), arg("bits"), arg("out"));
 }

@@ -1,8 +1,7 @@
 // The ring kernels, written once and compiled once per instruction set: include it from one file per set, which has
-// defined TACIT_RING_SET (a namespace) and TACIT_RING_LANES (64-bit lanes of a register, 1 for none).
+// defined TACIT_RING_SET (a namespace).
 //
-// Plain loops that the compiler vectorises; only the polynomial, whose inner loop runs along the coefficients, names
-// its vectors. Nothing from the standard library is called here: an inline function compiled for a wide set must
+// Plain loops that the compiler vectorises. Nothing from the standard library is called here: an inline function compiled for a wide set must
 // not become the copy that the linker keeps for everybody.
 #pragma once
 
@@ -60,12 +59,6 @@ void product_close(In X, In Y, In rx, In ry, In t, u64 leader, Out out, size_t n
   const u64 mask = 0 - leader;
   TACIT_INDEPENDENT
   for (size_t i = 0; i < n; ++i) out[i] = X[i] * ((Y[i] & mask) - ry[i]) - Y[i] * rx[i] + t[i];
-}
-
-void square_close(In X, In rx, In t, u64 leader, Out out, size_t n) {
-  const u64 mask = 0 - leader;
-  TACIT_INDEPENDENT
-  for (size_t i = 0; i < n; ++i) out[i] = X[i] * ((X[i] & mask) - (rx[i] << 1)) + t[i];
 }
 
 void truncate_close(In C0, In C1, In u, In m, int bits, u64 leader, Out out, size_t n) {
@@ -135,88 +128,6 @@ void bit_to_ring_close(In bits, In rho, u64 leader, Out out, size_t n) {
   });
 }
 
-#if TACIT_RING_LANES > 1
-typedef u64 Vector __attribute__((vector_size(8 * TACIT_RING_LANES)));
-#else
-using Vector = u64;
-#endif
-
-constexpr int kUnroll = TACIT_RING_LANES == 8 ? 8 : 4;  // independent chains that hide the latency of a product
-
-// `count` registers of consecutive elements.
-template <class V, int count>
-struct Span {
-  V v[count];
-  static constexpr size_t size = count * sizeof(V) / sizeof(u64);
-};
-
-template <class S>
-inline S load(In from) {
-  S span;
-  __builtin_memcpy(&span, from, sizeof span);
-  return span;
-}
-
-template <class S>
-inline void store(Out to, const S& span) {
-  __builtin_memcpy(to, &span, sizeof span);
-}
-
-// sum over i of table[i] * X^i, by Horner's rule.
-template <class V, int count>
-inline Span<V, count> horner(const Span<V, count>& X, In table, int degree) {
-  Span<V, count> sum;
-  for (int j = 0; j < count; ++j) sum.v[j] = V{} + table[degree];
-  for (int i = degree - 1; i >= 0; --i)
-    for (int j = 0; j < count; ++j) sum.v[j] = sum.v[j] * X.v[j] + table[i];
-  return sum;
-}
-
-// Elements [i, n) as far as whole spans go; returns where it stopped.
-template <class V, int count>
-inline size_t polynomial_spans(size_t i, In X, In powers, size_t stride, In table, int degree, u64 leader, Out out,
-                               size_t n) {
-  using S = Span<V, count>;
-  for (; i + S::size <= n; i += S::size) {
-    const S x = load<S>(X + i);
-    S sum{};
-    if (leader) sum = horner(x, table, degree);
-    In row = table;
-    for (int k = 1; k <= degree; ++k) {
-      row += degree - k + 2;
-      const S q = horner(x, row, degree - k), power = load<S>(powers + (k - 1) * stride + i);
-      for (int j = 0; j < count; ++j) sum.v[j] += q.v[j] * power.v[j];
-    }
-    store(out + i, sum);
-  }
-  return i;
-}
-
-void polynomial_close(In X, In powers, size_t stride, In table, int degree, u64 leader, Out out, size_t n) {
-  size_t i = polynomial_spans<Vector, kUnroll>(0, X, powers, stride, table, degree, leader, out, n);
-  i = polynomial_spans<Vector, 1>(i, X, powers, stride, table, degree, leader, out, n);
-  polynomial_spans<u64, 1>(i, X, powers, stride, table, degree, leader, out, n);
-}
-
-// Block by block, so that the running power stays in the first-level cache while whole rows stream past.
-void powers_deal(In r, In shares0, Out shares1, size_t stride, int degree, size_t n) {
-  constexpr size_t block = 512;
-  u64 power[block];
-  for (size_t begin = 0; begin < n; begin += block) {
-    const size_t count = n - begin < block ? n - begin : block;
-    for (size_t i = 0; i < count; ++i) power[i] = r[begin + i];
-    for (int k = 0; k < degree; ++k) {
-      In share0 = shares0 + k * stride + begin;
-      Out share1 = shares1 + k * stride + begin;
-      TACIT_INDEPENDENT
-      for (size_t i = 0; i < count; ++i) {
-        share1[i] = power[i] - share0[i];
-        power[i] *= r[begin + i];
-      }
-    }
-  }
-}
-
 inline u64 bits_of(double value) {
   u64 bits;
   __builtin_memcpy(&bits, &value, sizeof bits);
@@ -268,8 +179,9 @@ void decode(In a, int bits, double* out, size_t n) {
 
 }  // namespace
 
-const Kernels kernels = {add,          sub,           neg,          mul,         mul_add,           scale,
-                         axpy,         product_close, square_close, truncate_close, truncate_deal,  select_close,
-                         select_deal,  bit_to_ring_close, polynomial_close, powers_deal, encode,    decode};
+const Kernels kernels = {add,           sub,         neg,         mul,
+                         mul_add,       scale,       axpy,        product_close,
+                         truncate_close, truncate_deal, select_close, select_deal,
+                         bit_to_ring_close, encode,  decode};
 
 }  // namespace tacit::ring::TACIT_RING_SET

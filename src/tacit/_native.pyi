@@ -62,6 +62,47 @@ class Montgomery:
     def enter(self, octets: NDArray[np.uint8], out: Words) -> None: ...
     def leave(self, a: Words, out: NDArray[np.uint8]) -> None: ...
 
+# Curve25519, on rows of 32 octets: a number modulo p = 2**255 - 19, a scalar, or a coordinate, of which bit 255 is ignored.
+# Time and memory accesses depend on the numbers of rows alone. Where an index is returned it is the first row of `points`
+# that cannot be used, because it is of low order or, for unblind, not on the curve; or -1. Such rows give zeros. Scalars of
+# blind and unblind are taken modulo 2**252. See native/src/curve25519.hpp.
+CURVE25519_TABLE_WORDS: int
+
+# out = u(k P), for points of the curve or its twist; one scalar or one for each point, not clamped
+def curve25519_multiply(
+    scalars: NDArray[np.uint8], points: NDArray[np.uint8], out: NDArray[np.uint8]
+) -> int: ...
+
+# out = u(8 map(number)), map being Elligator 2 (RFC 9380, map_to_curve_elligator2_curve25519)
+def curve25519_encode(numbers: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...
+
+# Multiples of one point [32], u with the lowest bit of v as bit 255; False where it is not on the curve or of low order
+def curve25519_table(point: NDArray[np.uint8], out: Words) -> bool: ...
+
+# (u, v) = P = 8 map(number) + s B, by a table of B
+def curve25519_blind(
+    numbers: NDArray[np.uint8],
+    scalars: NDArray[np.uint8],
+    table: Words,
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+) -> None: ...
+
+# out = u(k P), with the lowest bit of v(k P) v(P) as bit 255; one scalar [32]
+def curve25519_evaluate(scalar: NDArray[np.uint8], points: NDArray[np.uint8], out: NDArray[np.uint8]) -> int: ...
+
+# out = u(k P + s B), from what evaluate gave for P, and v(P)
+def curve25519_unblind(
+    points: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    scalars: NDArray[np.uint8],
+    table: Words,
+    out: NDArray[np.uint8],
+) -> int: ...
+
+# hash_to_field of curve25519_XMD:SHA-512_ELL2_NU_ (RFC 9380): message i is octets[offsets[i] : offsets[i + 1]]
+def curve25519_hash(octets: NDArray[np.uint8], offsets: Indices, domain: bytes, out: NDArray[np.uint8]) -> None: ...
+
 # Ring arithmetic, element by element on equally many elements; shapes are flattened. `out` may be an input.
 def add(a: Words, b: Words, out: Words) -> None: ...
 def sub(a: Words, b: Words, out: Words) -> None: ...
@@ -76,9 +117,6 @@ def axpy(k: int, a: Words, out: Words) -> None: ...  # out += k * a
 # Closes a product: out = leader * X * Y - X * ry - Y * rx + t
 def product_close(X: Words, Y: Words, rx: Words, ry: Words, t: Words, leader: int, out: Words) -> None: ...
 
-# Closes a square: out = leader * X * X - 2 * X * rx + t
-def square_close(X: Words, rx: Words, t: Words, leader: int, out: Words) -> None: ...
-
 # Closes a truncation, with C = C0 + C1: out = leader * ((C >> bits) - 2**(62 - bits)) - u + (0 if msb(C) else m)
 def truncate_close(C0: Words, C1: Words, u: Words, m: Words, bits: int, leader: int, out: Words) -> None: ...
 
@@ -88,9 +126,7 @@ def truncate_deal(s: Words, u0: Words, m0: Words, bits: int, u1: Words, m1: Word
 # Truncations whose messages take few bytes; see native/src/truncation.hpp. bits is 1 to 62; narrow arrays are words.
 def narrow_words(n: int, width: int) -> int: ...  # words that hold n numbers of ceil(width / 8) bytes
 def masked_truncation_deal(s: Words, u0: Words, e0: Words, bits: int, u1: Words, e1: Words) -> None: ...
-def masked_truncation_close(
-    C0: Words, C1: Words, u: Words, e: Words, bits: int, leader: bool, out: Words
-) -> None: ...
+def masked_truncation_close(C0: Words, C1: Words, u: Words, e: Words, bits: int, leader: bool, out: Words) -> None: ...
 def shared_truncation_open(x: Words, z: Words, t: Words, bits: int, leader: bool, out: Words) -> None: ...
 def shared_truncation_deal(
     t0: Words, t1: Words, p0: Words, q0: Words, bits: int, n: int, p1: Words, q1: Words
@@ -107,12 +143,6 @@ def select_deal(beta: Words, r: Words, rho0: Words, sigma0: Words, rho1: Words, 
 
 # b = packed bits: out = leader * b + (1 - 2 * b) * rho
 def bit_to_ring_close(bits: Words, rho: Words, leader: int, out: Words) -> None: ...
-
-# A share of sum over j of coefficients[j] * (X - r)**j, from shares powers[k - 1] of r**k, k = 1 .. degree <= 64
-def polynomial_close(X: Words, powers: Words, coefficients: Words | Indices, leader: int, out: Words) -> None: ...
-
-# shares1[k - 1] = r**k - shares0[k - 1]; both have shape [degree, n], degree <= 64
-def powers_deal(r: Words, shares0: Words, shares1: Words) -> None: ...
 
 # Both sides of functions that split over a difference; see native/src/separable.hpp. `unit` and `exponent` are binary.
 # close: out[i] = sum over j of left_j(u[i]) * dealt[j, i]; deal: out[j, i] = right_j(v[i]) - minus[j, i].
@@ -131,10 +161,29 @@ def series_deal(
     rate: int,
     out: Words,
 ) -> None: ...
-def window_close(
-    u: Words, dealt: Words, turn: int, turned: int, octaves: int, exponent: int, out: Words
-) -> None: ...
+def window_close(u: Words, dealt: Words, turn: int, turned: int, octaves: int, exponent: int, out: Words) -> None: ...
 def window_deal(v: Words, minus: Words, turn: int, octaves: int, exponent: int, out: Words) -> None: ...
+
+# Oblivious transfer; see native/src/ot.hpp. Blocks of 128 bits are the last axis of a uint64 array, two words each, the low
+# one first. AES-128 under a public 16-byte key as a permutation; RuntimeError where `has_aes()` is false.
+@final
+class FixedKey:
+    def __init__(self, key: bytes) -> None: ...
+    # out[i] = pi(pi(x[i]) ^ (first + i)) ^ pi(x[i]): [n, 2] -> [n, 2]; out may be x
+    def hash(self, x: Words, first: int, out: Words) -> None: ...
+    # Trees with children roots, roots ^ delta: [t, 2] -> leaves [t, 2**d, 2], sums of the left nodes [t, d, 2], d <= 24.
+    # Lowest bits of leaves are cleared.
+    def expand(self, roots: Words, delta: Words, leaves: Words, sums: Words) -> None: ...
+    # The same leaves from the sums [t, d, 2] of the sides that paths [t] do not take; leaf paths[i] is off by delta,
+    # and its lowest bit is set.
+    def complete(self, sums: Words, paths: Words, leaves: Words) -> None: ...
+    # out[i] ^= ten entries of table [k, 2], k <= 2**30, at positions from AES-CTR; out [n, 2] is rows first, first + 1,
+    # ... of the code `nonce`; first is a multiple of 16
+    def encode(self, nonce: int, first: int, table: Words, out: Words) -> None: ...
+
+# Sums of products in GF(2**64) mod x^64 + x^4 + x^3 + x + 1 and GF(2**128) mod x^128 + x^7 + x^2 + x + 1.
+def field64_combine(x: Words, weights: Words, out: Words) -> None: ...  # [r, c], [c] -> [r]
+def field128_dot(a: Words, b: Words, out: Words) -> None: ...  # [n, 2], [n, 2] -> [2]
 
 # Fixed point. encode: out = round half to even of values * 2**bits; returns the first index whose value is not finite
 # or reaches 2**(62 - bits) in magnitude (out is 0 at all such), or -1. decode: out = signed(a) / 2**bits, rounded once.
@@ -167,9 +216,6 @@ def tree_close(
 # Boolean products on packed words; see native/src/boolean.hpp.
 def replicated_and(x0: Words, x1: Words, y0: Words, y1: Words, alpha: Words, out: Words) -> None: ...
 def masked_and_close(x: Words, y: Words, lx: Words, ly: Words, lxy: Words, leader: bool, out: Words) -> None: ...
-def carry_plan(pairs: int) -> tuple[int, int]: ...  # ands, next_pairs
-def carry_and(g0: Words, p0: Words, g1: Words, p1: Words, alpha: Words, out: Words) -> None: ...
-def carry_close(g: Words, p: Words, ands: Words, g2: Words, p2: Words) -> None: ...
 
 # Products. accumulate: 0 writes out, 1 adds to it, -1 subtracts from it; out is contiguous and apart from the inputs.
 # a [m, k] or [batch, m, k], b likewise, of any strides; out [m, n], or [batch, m, n] where a single a or b serves for all

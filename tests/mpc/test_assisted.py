@@ -12,6 +12,7 @@ from tacit.foundation.errors import ConfigError
 from tacit.primitive.driver import Driver, gather
 from tacit.primitive.local import encode
 from tacit.primitive.mpc.assisted import session
+from tacit.primitive.mpc.assisted.conjunction import conjunctions
 from tacit.primitive.mpc.form import Convolve, Elementwise, Geometry, MatMul
 from tacit.primitive.phantom import phantom
 
@@ -114,6 +115,45 @@ def test_truncation_is_unbiased(parties):
     assert abs(mean - 5 / 16) < 5 * np.sqrt(5 / 16 * 11 / 16 / x.size)
 
 
+@pytest.mark.parametrize("bits", [1, 7, 8, 18, 32, 33, 55, 56, 57, 61, 62])
+def test_a_multiple_truncates_exactly_and_widths_that_cross_a_byte_work(parties, bits):
+    edge = (LIMIT >> bits) << bits
+    x = ring([0, 1 << bits, -(1 << bits), edge, -edge, *[edge] * 60]) if bits < 62 else np.zeros(65, np.uint64)
+
+    async def body(k):
+        (a,) = await inputs(k, ("alice", x))
+        return await k.reveal(await k.truncate(a, bits), NAMES)
+
+    for result in parties.run(body).values():
+        np.testing.assert_array_equal(signed(result), signed(x) >> bits)
+
+
+def test_truncations_of_the_same_shares_round_independently(parties):
+    """The compute parties draw a new sharing each time: the rounding does not tell the bits of an old share."""
+    x = np.full(4096, 1 << 17, np.uint64)
+
+    async def body(k):
+        (a,) = await inputs(k, ("alice", x))
+        return [await k.reveal(await k.truncate(a, 18), NAMES) for _ in range(2)]
+
+    first, second = parties.run(body)["bob"]
+    assert 1638 < np.count_nonzero(first == second) < 2458  # 2048 expected, 12 standard deviations each way
+
+
+@given(values=st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=70), bits=st.integers(1, 40))
+@settings(max_examples=40)
+def test_a_product_is_truncated_within_a_unit(parties, values, bits):
+    x = ring([*values, 0, -1, 2**30, -(2**30)])
+
+    async def body(k):
+        a, b = await inputs(k, ("alice", x), ("bob", x[::-1].copy()))
+        return await k.reveal(await k.product(Elementwise(), a, b, truncate=bits), NAMES)
+
+    whole = signed(x) * signed(x)[::-1]
+    for result in parties.run(body).values():
+        assert set(np.unique(signed(result) - (whole >> bits))) <= {0, 1}
+
+
 @given(values=st.lists(NUMBERS, min_size=1, max_size=130))
 @settings(max_examples=60)
 def test_signs_gates_and_lifts_are_exact(parties, values):
@@ -167,6 +207,55 @@ def test_a_shuffle_keeps_the_rows_and_changes_their_order(parties):
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize("sharp", [True, False])
+@pytest.mark.parametrize(("low", "count"), [(0, 1), (0, 21), (1, 9), (2, 15), (3, 2), (5, 17), (11, 15), (40, 8)])
+def test_octaves_are_found_to_a_64th(parties, low, count, sharp, positive):
+    powers = [1 << low + 3 * i for i in range(count)]
+    near = [0, 1, *[p + d for p in powers for d in (-p // 2, -(p // 64) - 1, -(p // 64), -p // 100, -1, 0, 1)]]
+    spread = 2.0 ** np.random.default_rng(low).uniform(0, 61.9, 3000)
+    x = np.concatenate([np.array([v for v in near if v <= LIMIT], np.int64), spread.astype(np.int64)])
+    x = x if positive else np.concatenate([x, -x])
+
+    async def body(k):
+        (a,) = await inputs(k, ("alice", x.view(np.uint64)))
+        found = await k.octaves(a, low, count, positive=positive, sharp=sharp)
+        return [await k.reveal_bits(bits, NAMES) for bits in found]
+
+    for found in parties.run(body).values():
+        for i, (power, bits) in enumerate(zip(powers, found, strict=True)):
+            assert not bits[x >= power].any()
+            exactly = sharp and i == count - 1
+            assert bits[x < power if exactly else x <= power - power / 64].all()
+
+
+@given(st.lists(st.lists(st.integers(0, 6), min_size=1, unique=True).map(sorted).map(tuple), min_size=1, max_size=6))
+@settings(max_examples=30)
+def test_conjunctions_of_any_sets(parties, sets):
+    inputs_, words = 7, 3
+    x = np.random.default_rng(len(sets)).integers(0, 2**64, (inputs_, words), np.uint64)
+    shares = {"alice": x ^ np.uint64(12345), "bob": np.full_like(x, 12345), "carol": None}
+    found = parties.run(lambda k: conjunctions(k.context, shares[k.context.me], tuple(sets), inputs_, words))
+    wanted = np.array([np.bitwise_and.reduce(x[list(s)]) for s in sets])
+    np.testing.assert_array_equal(found["alice"] ^ found["bob"], wanted)
+    assert found["carol"] is None
+
+
+def test_one_exchange_for_many_bits_and_for_either(parties):
+    x = ring([*range(-40, 40), LIMIT])
+
+    async def body(k):
+        (a,) = await inputs(k, ("alice", x))
+        low, high = await k.below(a, [-20, 13])
+        stacked = await k.lift_all([low, high])
+        return await gather(k.reveal(stacked, NAMES), k.reveal(await k.either(k.xor(low, high), a, low, -7), NAMES))
+
+    for stacked, chosen in parties.run(body).values():
+        np.testing.assert_array_equal(stacked, [signed(x) < -20, signed(x) < 13])
+        wanted = np.where(signed(x) < -20, -7, np.where(signed(x) < 13, signed(x), 0))
+        np.testing.assert_array_equal(signed(chosen), wanted)
+
+
 # --- costs: exact goldens ---------------------------------------------------------------------------------------
 
 N = 640  # ten words of bits
@@ -188,6 +277,16 @@ def programs():
 
         return body
 
+    async def powers(k, a):
+        await k.octaves(a, 0, 15, positive=True, sharp=False)
+
+    async def comparisons(k, a):
+        await k.below(a, [-5, 7, 100])
+
+    async def either(k, a):
+        low, high = await k.below(a, [-5, 7])
+        await k.either(low, a, high, 3)
+
     async def relu(k, a):
         return await k.gate(await k.negative(a), a)
 
@@ -196,10 +295,16 @@ def programs():
         "product": (on(lambda k, a, b: k.product(Elementwise(), a, b), "alice", "bob"), 1, 16 * N, 8 * N),
         "product and truncation": (
             on(lambda k, a, b: k.product(Elementwise(), a, b, truncate=18), "alice", "bob"),
-            *(2, 24 * N, 16 * N),
+            *(2, 24 * N, 11 * N),
         ),
-        "truncation": (on(lambda k, a: k.truncate(a, 18), "alice"), 1, 8 * N, 16 * N),
+        "truncation": (on(lambda k, a: k.truncate(a, 18), "alice"), 1, 6 * N, 6 * N),
         "sign": (on(lambda k, a: k.negative(a), "alice"), 3, 8 * N + 33 * N // 8, (233 + 96) * N // 8),
+        "three comparisons": (
+            on(comparisons, "alice"),
+            *(3, 8 * N + 3 * 33 * N // 8, (233 + 3 * 96) * N // 8),
+        ),
+        "fifteen powers": (on(powers, "alice"), 4, 8 * N + 100 * N // 8, 425 * N // 8),
+        "either": (on(either, "alice"), 4, 8 * N + (66 + 2) * N // 8, (233 + 192) * N // 8 + 24 * N),
         "relu": (on(relu, "alice"), 4, 8 * N + 34 * N // 8, (233 + 96) * N // 8 + 16 * N),
     }
 
@@ -273,7 +378,7 @@ def test_a_value_is_opened_once_for_all_its_uses(parties):
     parties.run(body)
     sent = parties.drivers["alice"].profile.payload - before
     # the input, one truncation, one opening of b (and one of its reversal, taken before b was open), two trees, two truncations
-    assert sent == 64 * (8 + 8 + 8 + 8 + 2 * 8) + 2 * 33 * 8
+    assert sent == 64 * (8 + 8 + 8 + 8 + 2 * 8) + 2 * 33 * 8  # 63 bits of a truncation by one take all 8 bytes
 
 
 # --- views ------------------------------------------------------------------------------------------------------

@@ -223,8 +223,6 @@ def test_plans_of_known_levels():
     assert native.tree_plan(16) == (6 + 3 * 7, 15 + 3 * 22, 4)
     assert native.tree_plan(4) == (6, 15, 1)
     assert native.tree_plan(1) == (0, 0, 1)
-    assert native.carry_plan(64) == (63, 32)
-    assert native.carry_plan(1) == (0, 1)
 
 
 @each_isa
@@ -267,29 +265,6 @@ def test_replicated_and_sums_to_the_product(isa, words, seed):
     assert np.array_equal(opening(outs), x & y)
 
 
-@each_isa
-@given(pairs=st.integers(1, 64), words=widths, seed=seeds)
-def test_carry_tree_gives_the_carry_into_the_top(isa, pairs, words, seed):
-    stream = Stream(seed)
-    a, b = stream.words(pairs, words), stream.words(pairs, words)
-    carry = np.zeros(words, np.uint64)
-    for ai, bi in zip(a, b, strict=True):
-        carry = (ai & bi) ^ ((ai ^ bi) & carry)
-    g, p = replicate(stream, a & b), replicate(stream, a ^ b)
-    with using(isa):
-        while len(g[0][0]) > 1:
-            ands, after = native.carry_plan(len(g[0][0]))
-            alphas, z = stream.share(np.zeros((ands, words), np.uint64), 3), []
-            for (g0, g1), (p0, p1), alpha in zip(g, p, alphas, strict=True):
-                z.append(empty(ands, words))
-                native.carry_and(g0, p0, g1, p1, alpha, z[-1])
-            g2, p2 = [empty(after, words) for _ in range(3)], [empty(after, words) for _ in range(3)]
-            for i in range(3):  # component i of the shares; party i holds components i and i + 1
-                native.carry_close(g[i][0], p[i][0], z[i], g2[i], p2[i])
-            g, p = ([(v[i], v[(i + 1) % 3]) for i in range(3)] for v in (g2, p2))
-    assert np.array_equal(opening([own[0] for own, _ in g]), carry)
-
-
 def zeros(*shape):
     return np.zeros(shape, np.uint64)
 
@@ -324,7 +299,6 @@ def zeros(*shape):
             lambda: native.replicated_and(zeros(2), zeros(2), zeros(2), zeros(3), zeros(2), zeros(2)),
             r"y1 has shape \(3,\) but x0 has \(2,\)",
         ),
-        (lambda: native.carry_close(zeros(4, 1), zeros(4, 1), zeros(3, 1), zeros(1, 1), zeros(2, 1)), "g2 has shape"),
     ],
 )
 def test_wrong_sizes_are_refused_with_their_numbers(call, message):

@@ -98,14 +98,12 @@ def test_scalars(isa, n, seed, k):
 
 @each_isa
 @given(n=sizes, seed=seeds, leader=leaders)
-def test_product_and_square_close(isa, n, seed, leader):
+def test_product_close(isa, n, seed, leader):
     X, Y, rx, ry, t = (draw(seed + i, n) for i in range(5))
-    product, square = np.empty(n, U64), np.empty(n, U64)
+    product = np.empty(n, U64)
     with using(isa):
         native.product_close(X, Y, rx, ry, t, leader, product)
-        native.square_close(X, rx, t, leader, square)
     assert np.array_equal(product, U64(leader) * X * Y - X * ry - Y * rx + t)
-    assert np.array_equal(square, U64(leader) * X * X - U64(2) * X * rx + t)
 
 
 @each_isa
@@ -143,39 +141,6 @@ def test_bit_kernels(isa, n, seed, leader):
     assert np.array_equal(sigma1, b * r - sigma)
 
 
-def polynomial(X, powers, coefficients, leader):
-    """The double sum of the contract, literally."""
-    degree, out = len(coefficients) - 1, np.zeros_like(X)
-    for k in range(1 - leader, degree + 1):
-        inner = np.zeros_like(X)
-        for j in range(k, degree + 1):
-            factor = word(int(coefficients[j]) * math.comb(j, k) * (-1) ** k)
-            inner += factor * X ** U64(j - k)
-        out += inner if k == 0 else inner * powers[k - 1]
-    return out
-
-
-@each_isa
-@given(n=st.integers(0, 200), seed=seeds, degree=st.integers(0, 9), leader=leaders, signed=st.booleans())
-def test_polynomial_close(isa, n, seed, degree, leader, signed):
-    X, powers, coefficients = draw(seed, n), draw(seed + 1, degree, n), draw(seed + 2, degree + 1)
-    out = np.empty(n, U64)
-    with using(isa):
-        native.polynomial_close(X, powers, coefficients.view(np.int64) if signed else coefficients, leader, out)
-    assert np.array_equal(out, polynomial(X, powers, coefficients, leader))
-
-
-@each_isa
-@given(n=st.integers(1, 1100), seed=seeds, degree=st.integers(0, 9))
-def test_powers_deal(isa, n, seed, degree):
-    r, shares0 = draw(seed, n), draw(seed + 1, degree, n)
-    shares1 = np.empty((degree, n), U64)
-    with using(isa):
-        native.powers_deal(r, shares0, shares1)
-    for k in range(degree):
-        assert np.array_equal(shares1[k], r ** U64(k + 1) - shares0[k])
-
-
 # --- the identities that the protocols rest on ---
 
 
@@ -187,9 +152,6 @@ def test_two_parties_multiply(seed):
     native.product_close(X, Y, rx0, ry0, t0, 1, z[0])
     native.product_close(X, Y, rx - rx0, ry - ry0, rx * ry - t0, 0, z[1])
     assert np.array_equal(z[0] + z[1], x * y)
-    native.square_close(X, rx0, t0, 1, z[0])
-    native.square_close(X, rx - rx0, rx * rx - t0, 0, z[1])
-    assert np.array_equal(z[0] + z[1], x * x)
 
 
 @given(seed=seeds, bits=shifts)
@@ -221,34 +183,6 @@ def test_two_parties_select(seed):
     native.bit_to_ring_close(opened, rho0, 1, z0)
     native.bit_to_ring_close(opened, rho1, 0, z1)
     assert np.array_equal(z0 + z1, bit)
-
-
-@given(seed=seeds, degree=st.integers(0, 12))
-def test_two_parties_evaluate_a_polynomial(seed, degree):
-    n = 70
-    x, r, shares0, coefficients = (
-        draw(seed, n),
-        draw(seed + 1, n),
-        draw(seed + 2, degree, n),
-        draw(seed + 3, degree + 1),
-    )
-    shares1, z0, z1 = np.empty((degree, n), U64), np.empty(n, U64), np.empty(n, U64)
-    native.powers_deal(r, shares0, shares1)
-    native.polynomial_close(x + r, shares0, coefficients, 1, z0)
-    native.polynomial_close(x + r, shares1, coefficients, 0, z1)
-    wanted = np.zeros(n, U64)
-    for c in coefficients[::-1]:
-        wanted = wanted * x + c
-    assert np.array_equal(z0 + z1, wanted)
-
-
-def test_the_largest_degree():
-    x, r, shares0, coefficients = draw(0, 65), draw(1, 65), draw(2, 64, 65), draw(3, 65)
-    shares1, z0, z1 = np.empty((64, 65), U64), np.empty(65, U64), np.empty(65, U64)
-    native.powers_deal(r, shares0, shares1)
-    native.polynomial_close(x + r, shares0, coefficients, 1, z0)
-    native.polynomial_close(x + r, shares1, coefficients, 0, z1)
-    assert np.array_equal(z0 + z1, sum(c * x ** U64(j) for j, c in enumerate(coefficients)))
 
 
 # --- fixed point ---
@@ -318,16 +252,15 @@ def test_the_first_refused_value_is_named(isa, bad, threads):
 def calls(seed, n):
     """One call of every kernel; each yields its outputs."""
     a, b, c, d, e = (draw(seed + i, n) for i in range(5))
-    bits, powers, coefficients = draw(seed + 5, -(-n // 64)), draw(seed + 6, 5, n), draw(seed + 7, 6)
+    bits = draw(seed + 5, -(-n // 64))
 
     def outputs(count=1, shape=n, dtype=U64):
         return [np.zeros(shape, dtype) for _ in range(count)]
 
     for name, inputs in [
         ("add", (a, b)), ("sub", (a, b)), ("neg", (a,)), ("mul", (a, b)), ("mul_add", (a, b, c)), ("scale", (a, -3)),
-        ("product_close", (a, b, c, d, e, 1)), ("square_close", (a, b, c, 1)), ("truncate_close", (a, b, c, d, 18, 1)),
+        ("product_close", (a, b, c, d, e, 1)), ("truncate_close", (a, b, c, d, 18, 1)),
         ("select_close", (bits, a, b, c, d, 0)), ("bit_to_ring_close", (bits, a, 1)),
-        ("polynomial_close", (a, powers, coefficients, 1)),
     ]:  # fmt: skip
         (out,) = outputs()
         getattr(native, name)(*inputs, out)
@@ -341,9 +274,6 @@ def calls(seed, n):
     two = outputs(2)
     native.select_deal(bits, a, b, c, *two)
     yield "select_deal", two
-    rows = outputs(shape=(5, n))
-    native.powers_deal(a, powers, *rows)
-    yield "powers_deal", rows
     values = outputs(dtype=float)
     native.decode(a, 18, *values)
     yield "decode", values
@@ -379,11 +309,6 @@ def test_shapes_are_flattened():
         (lambda z: native.encode(np.zeros(5), 63, z(5)), "between 0 and 62, not 63"),
         (lambda z: native.select_close(z(1), z(65), z(65), z(65), z(65), 1, z(65)), "bits has 1 elements but needs 2"),
         (lambda z: native.select_deal(z(3), z(65), z(65), z(65), z(65), z(65)), "beta has 3 elements but needs 2"),
-        (lambda z: native.polynomial_close(z(5), z(9), z(3), 1, z(5)), "powers has 9 elements but needs 10"),
-        (lambda z: native.polynomial_close(z(5), z(0), z(0), 1, z(5)), "1 to 65"),
-        (lambda z: native.polynomial_close(z(1), z(65), z(66), 1, z(1)), "1 to 65"),
-        (lambda z: native.powers_deal(z(2), z(130), z(130)), "65 powers"),
-        (lambda z: native.powers_deal(z(4), z(9), z(9)), "needs 8"),
     ],
 )
 def test_sizes_and_settings_are_checked(call, message):
@@ -399,8 +324,6 @@ def test_shifted_overlap_is_refused():
         native.truncate_deal(memory[:10], memory[10:20], memory[20:30], 18, memory[30:40], memory[30:40])
     with pytest.raises(ValueError, match="overlap"):
         native.bit_to_ring_close(memory[:1], memory[:64], 1, memory[:64])
-    with pytest.raises(ValueError, match="overlap"):
-        native.powers_deal(memory[:10], memory[10:30], memory[:20])
     with pytest.raises(ValueError, match="overlap"):
         native.encode(memory[:10].view(float), 18, memory[:10])
 

@@ -1,4 +1,3 @@
 // The ring kernels for AVX2; a 64-bit product is three 32-bit ones.
 #define TACIT_RING_SET avx2
-#define TACIT_RING_LANES 4
 #include "ring_loops.hpp"

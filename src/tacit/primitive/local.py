@@ -10,6 +10,7 @@ in which bit e % 64 of word e // 64 belongs to element e.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from tacit import _native
 from tacit.foundation.errors import DomainError, FixedPointOverflow
 from tacit.primitive.mpc.form import Elementwise, Geometry, MatMul
-from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Shape
+from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Separable, Shape
 
 U64 = np.uint64
 OFFSET = U64(1 << 62)
@@ -27,6 +28,11 @@ OFFSET = U64(1 << 62)
 def words_for(count: int) -> int:
     """Words that hold `count` packed bits."""
     return (count + 63) // 64
+
+
+def narrow_words(count: int, width: int) -> int:
+    """Words that hold `count` numbers of `width` bits, in whole bytes each."""
+    return (count * ((width + 7) // 8) + 7) // 8
 
 
 def encode(values: Any, bits: int) -> Ring:
@@ -84,6 +90,15 @@ class NativeLocal:
         """a - b."""
         return np.asarray(np.subtract(a, b))
 
+    def shift(self, a: Ring, value: int) -> Ring:
+        """a + a public integer."""
+        return np.add(a, U64(value % 2**64))
+
+    def add_multiple(self, a: Ring, b: Ring, factor: int) -> Ring:
+        """a + factor * b, in the memory of a, for a public integer."""
+        _native.axpy(factor, b, a)
+        return a
+
     def neg(self, a: Ring) -> Ring:
         """-a."""
         return np.asarray(np.negative(a))
@@ -111,6 +126,21 @@ class NativeLocal:
     def flat(self, a: Ring) -> Ring:
         """One-dimensional and contiguous; a view where possible."""
         return np.ascontiguousarray(a).reshape(-1)
+
+    def rows(
+        self,
+        count: int,  # noqa: ARG002 a dry run needs the shape
+        words: int,  # noqa: ARG002
+        function: Callable[..., Ring],
+        *arguments: Any,
+        **options: Any,
+    ) -> Ring:
+        """What a caller's function makes: [count, words]."""
+        return function(*arguments, **options)
+
+    def run(self, function: Callable[..., None], *arguments: Any) -> None:
+        """A caller's function that changes an array in place."""
+        function(*arguments)
 
     def linear(self, function: Linear, *arrays: Ring) -> Ring:
         """A caller's linear function."""
@@ -156,14 +186,13 @@ class NativeLocal:
         _native.conv2d_kernel_grad(x, c, out, *g.strides, *g.padding, *g.dilation, g.groups, 0)
         return out
 
-    def dot_terms(self, left: Ring, right: Ring) -> Ring:
-        """sum_j left[j] * right[j] over the first axis: [terms, n] x [terms, n] -> [n]."""
-        out = left[0] * right[0]
-        scratch = np.empty_like(out)
-        for j in range(1, left.shape[0]):
-            np.multiply(left[j], right[j], out=scratch)
-            np.add(out, scratch, out=out)
-        return out
+    def separable_close(self, function: Separable, u: Ring, dealt: Ring) -> Ring:
+        """See `Separable.close`."""
+        return function.close(u, dealt)
+
+    def separable_deal(self, function: Separable, v: Ring, minus: Ring, out: Ring) -> None:
+        """See `Separable.deal`."""
+        function.deal(v, minus, out)
 
     # --- packed bits ---
 
@@ -226,6 +255,14 @@ class NativeLocal:
         """u1 = (mask >> bits) - u0; m1 = msb(mask) * 2**(64 - bits) - m0."""
         _native.truncate_deal(mask, u0, m0, bits, u1, m1)
 
+    def masked_truncation_deal(self, s: Ring, u0: Ring, e0: Ring, bits: int, u1: Ring, e1: Ring) -> None:
+        """u1 = (s >> bits) - u0; e1 = msb(s) - e0, narrow."""
+        _native.masked_truncation_deal(s, u0, e0, bits, u1, e1)
+
+    def shared_truncation_deal(self, t: Any, p0: Ring, q0: Ring, bits: int, size: int, p1: Ring, q1: Ring) -> None:
+        """With k = 64 - bits: p1 = [t[0] + t[1] >= 2**k] - p0; q1 = that + msb((t[0] + t[1]) mod 2**k) - q0; all narrow."""
+        _native.shared_truncation_deal(t[0], t[1], p0, q0, bits, size, p1, q1)
+
     def bit_deal(self, mask: Ring, minus: Ring, out: Ring) -> None:
         """out = (bits of mask as ring elements) - minus."""
         np.subtract(self.unpack(mask, (out.size,)), minus, out=out)
@@ -239,6 +276,10 @@ class NativeLocal:
         grid = out.reshape(_native.digit_planes(planes.shape[0] - 1) + 1, planes.shape[1])
         _native.digits_deal(planes[:-1], grid[:-1], True)
         grid[-1] ^= planes[-1]
+
+    def deal_digit(self, planes: Ring, out: Ring) -> None:
+        """out ^= the indicators of one digit of 1 to 4 bits."""
+        _native.digits_deal(planes, out, True)
 
     # --- closing masked operations ---
 
@@ -257,6 +298,22 @@ class NativeLocal:
     def truncate_close(self, c0: Ring, c1: Ring, u: Ring, m: Ring, bits: int, out: Ring, *, leader: bool) -> None:
         """With C = c0 + c1: out = leader * ((C >> bits) - 2**(62 - bits)) - u + (msb(C) ? 0 : m)."""
         _native.truncate_close(c0, c1, u, m, bits, leader, out)
+
+    def masked_truncation_close(
+        self, c0: Ring, c1: Ring, u: Ring, e: Ring, bits: int, out: Ring, *, leader: bool
+    ) -> None:
+        """With C = c0 + c1 + 2**62: out = leader * ((C >> bits) - 2**(62 - bits)) - u + (msb(C) ? 0 : e) * 2**(64 - bits)."""
+        _native.masked_truncation_close(c0, c1, u, e, bits, leader, out)
+
+    def shared_truncation_open(self, x: Ring, z: Ring, t: Ring, bits: int, *, leader: bool) -> Ring:
+        """Narrow: ((x + z + 2**62) >> bits) + t at the leader, t - ((z - x) >> bits) at the other."""
+        out = np.empty(t.size, U64)
+        _native.shared_truncation_open(x, z, t, bits, leader, out)
+        return out
+
+    def shared_truncation_close(self, h: Any, t: Ring, p: Ring, q: Ring, bits: int, out: Ring, *, leader: bool) -> None:
+        """With k = 64 - bits, H = (h[0] + h[1]) mod 2**k: out = leader * (H - 2**(k - 2)) - t + (msb(H) ? p : q) * 2**k."""
+        _native.shared_truncation_close(h[0], h[1], t, p, q, bits, leader, out)
 
     def masked_product(self, form: Bilinear, x: Any, y: Any, t: Ring, *, leader: bool) -> Ring:
         """leader * B(X, Y) - B(X, s) - B(r, Y) + t for opened x = (X, r), y = (Y, s); a mask of None is zero."""

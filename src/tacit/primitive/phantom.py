@@ -6,7 +6,7 @@ dry run reports are those of the real run, not those of a formula.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tacit.primitive.channel import Traffic
 from tacit.primitive.driver import Driver
 from tacit.primitive.local import NativeLocal, words_for
-from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Shape
+from tacit.primitive.mpc.kernel import Bilinear, Linear, Ring, Separable, Shape
 
 ZERO = np.uint64(0)
 
@@ -44,6 +44,12 @@ class PhantomLocal(NativeLocal):
 
     sub = mul = xor = conjoin = add
 
+    def shift(self, a: Ring, value: int) -> Ring:
+        return a
+
+    def add_multiple(self, a: Ring, b: Ring, factor: int) -> Ring:
+        return a
+
     def neg(self, a: Ring) -> Ring:
         return phantom(a.shape)
 
@@ -59,6 +65,12 @@ class PhantomLocal(NativeLocal):
     def flat(self, a: Ring) -> Ring:
         return phantom(a.size)
 
+    def rows(self, count: int, words: int, function: Callable[..., Ring], *arguments: Any, **options: Any) -> Ring:
+        return phantom((count, words))
+
+    def run(self, function: Callable[..., None], *arguments: Any) -> None:
+        return
+
     def linear(self, function: Linear, *arrays: Ring) -> Ring:
         return phantom(np.shape(function(*arrays)))
 
@@ -70,8 +82,11 @@ class PhantomLocal(NativeLocal):
     def matmul(self, a: Ring, b: Ring) -> Ring:
         return phantom((*a.shape[:-1], b.shape[-1]))
 
-    def dot_terms(self, left: Ring, right: Ring) -> Ring:
-        return phantom(right.shape[1:])
+    def separable_close(self, function: Separable, u: Ring, dealt: Ring) -> Ring:
+        return phantom(u.size)
+
+    def separable_deal(self, function: Separable, v: Ring, minus: Ring, out: Ring) -> None:
+        return
 
     def pack(self, bits: NDArray[np.uint8]) -> Ring:
         return phantom(words_for(bits.size))
@@ -110,6 +125,23 @@ class PhantomLocal(NativeLocal):
         return
 
     def truncate_close(self, c0: Ring, c1: Ring, u: Ring, m: Ring, bits: int, out: Ring, *, leader: bool) -> None:
+        return
+
+    def masked_truncation_deal(self, s: Ring, u0: Ring, e0: Ring, bits: int, u1: Ring, e1: Ring) -> None:
+        return
+
+    def masked_truncation_close(
+        self, c0: Ring, c1: Ring, u: Ring, e: Ring, bits: int, out: Ring, *, leader: bool
+    ) -> None:
+        return
+
+    def shared_truncation_open(self, x: Ring, z: Ring, t: Ring, bits: int, *, leader: bool) -> Ring:
+        return phantom(t.size)
+
+    def shared_truncation_deal(self, t: Any, p0: Ring, q0: Ring, bits: int, size: int, p1: Ring, q1: Ring) -> None:
+        return
+
+    def shared_truncation_close(self, h: Any, t: Ring, p: Ring, q: Ring, bits: int, out: Ring, *, leader: bool) -> None:
         return
 
     def masked_product(self, form: Bilinear, x: Any, y: Any, t: Ring, *, leader: bool) -> Ring:
@@ -159,6 +191,11 @@ class PhantomPrg:
     def words(self, stream: int, shape: int | Shape) -> Ring:
         """A phantom of that shape."""
         return phantom(shape)
+
+    def add_into(self, stream: int, out: Ring) -> None:
+        """Nothing to add."""
+
+    xor_into = add_into
 
 
 class PhantomChannel:

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tacit.primitive.driver import gather
 
 Ring = NDArray[np.uint64]
 Shape = tuple[int, ...]
@@ -26,6 +29,10 @@ Linear = Callable[..., Any]
 
 VALUE_BITS = 62
 """Every shared number x must satisfy |x| < 2**62: comparison and truncation rely on it."""
+
+
+STACKED = 1024
+"""Comparisons of up to so many elements with many thresholds are stacked into one: fewer operations."""
 
 
 class Arith(Protocol):
@@ -71,12 +78,12 @@ class Separable(ABC):
     scale: int
 
     @abstractmethod
-    def left(self, u: Ring) -> Ring:
-        """The factors of the visible side: [n] -> [terms, n]."""
+    def close(self, u: Ring, dealt: Ring) -> Ring:
+        """sum_j left_j(u) * dealt[j]: [n] and [terms, n] or as many flat words -> [n]."""
 
     @abstractmethod
-    def right(self, v: Ring) -> Ring:
-        """The factors of the mask's side: [n] -> [terms, n]."""
+    def deal(self, v: Ring, minus: Ring, out: Ring) -> None:
+        """out[j] = right_j(v) - minus[j]: [n], and twice [terms, n] or as many flat words, which may be one array."""
 
 
 class AbstractKernel(ABC, Generic[A, B]):
@@ -162,6 +169,30 @@ class AbstractKernel(ABC, Generic[A, B]):
     async def negative(self, x: A) -> B:
         """[x < 0], exact for |x| < 2**62."""
 
+    async def below(self, x: A, thresholds: Sequence[int]) -> list[B]:
+        """[x < t] for each public ring element t, exact for |x - t| < 2**62.
+
+        Costs: one `negative` for each threshold, side by side on one opening of x.
+        """
+        shifts = [np.asarray(np.uint64(-t % 2**64)) for t in thresholds]
+        return await gather(*[self.negative(self.add_public(x, shift)) for shift in shifts])
+
+    async def octaves(
+        self,
+        x: A,
+        low: int,
+        count: int,
+        *,
+        positive: bool = False,  # noqa: ARG002 a protocol may need less
+        sharp: bool = True,  # noqa: ARG002
+    ) -> list[B]:
+        """[x < 2**(low + 3 i)] for i < count, roughly: 1 up to 63/64 of the power, 0 from it on, either between.
+
+        With `sharp` the last is exact. Negative numbers are below all powers; with `positive` there must be none.
+        Costs: those of `below` at most.
+        """
+        return await self.below(x, [1 << (low + 3 * i) for i in range(count)])
+
     @abstractmethod
     async def both(self, a: B, b: B) -> B:
         """a AND b, equal shapes."""
@@ -170,9 +201,30 @@ class AbstractKernel(ABC, Generic[A, B]):
     async def lift(self, a: B) -> A:
         """The bits as ring elements 0 and 1."""
 
+    async def lift_all(self, bits: Sequence[B]) -> A:
+        """Bits of one shape as ring elements, along a new first axis. Costs: one `lift` each, side by side."""
+        lifted = await gather(*[self.lift(a) for a in bits])
+        return self.linear(lambda *s: np.stack(s), *lifted)
+
+    async def steps(self, x: A, thresholds: Sequence[int]) -> A:
+        """[x < t] as ring elements, thresholds along a new first axis. Costs: `below` and `lift_all`."""
+        if prod(x.shape) > STACKED:
+            return await self.lift_all(await self.below(x, thresholds))
+        values = np.array([-t % 2**64 for t in thresholds], np.uint64)
+        return await self.lift(await self.negative(self.add_public(x, values.reshape(-1, *[1] * len(x.shape)))))
+
     @abstractmethod
     async def gate(self, a: B, x: A) -> A:
         """x where the bit is 1, else 0; `a.shape` must equal `x.shape`."""
+
+    async def either(self, a: B, x: A, b: B, value: int) -> A:
+        """x where a is 1, plus a public ring element where b is; all shapes equal.
+
+        Costs: one `gate` and one `lift`, side by side.
+        """
+        part, rest = await gather(self.gate(a, x), self.lift(b))
+        weight = np.uint64(value % 2**64)
+        return self.linear(lambda s, t: s + t * weight, part, rest)
 
     @abstractmethod
     async def decompose(self, x: A, count: int) -> B:

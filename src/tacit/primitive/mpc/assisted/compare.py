@@ -10,20 +10,18 @@ helper also deals all products of their masks (ABY2.0). Everything is bit-sliced
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
 from tacit.primitive.driver import Deferred
-from tacit.primitive.local import words_for
+from tacit.primitive.local import narrow_words, words_for
 from tacit.primitive.mpc.assisted.arithmetic import masked, open_masked
 from tacit.primitive.mpc.assisted.boolean import lift
 from tacit.primitive.mpc.assisted.context import Context, Deal
-from tacit.primitive.mpc.assisted.share import Additive, Digits, Mask, Opened, Packed
+from tacit.primitive.mpc.assisted.share import Additive, Digits, Packed
 from tacit.primitive.mpc.kernel import Ring
 
 SIGN = 63
-OFFSET = np.uint64(1 << 62)
 
 
 async def negative(ctx: Context, x: Additive) -> Packed:
@@ -51,6 +49,33 @@ async def negative(ctx: Context, x: Additive) -> Packed:
     return Packed(x.shape, local.xor(bit, opened.planes[SIGN]) if ctx.leader else bit)
 
 
+async def below(ctx: Context, x: Additive, thresholds: Sequence[int]) -> list[Packed]:
+    """[x < t] for each public threshold.
+
+    Computes: as `negative` does on X - t, with the digits of the one mask and all thresholds in the same tree, side by side.
+    Reveals: nothing. Domain: |x - t| < 2**62. Error: none.
+    Costs: the opening of x if it is not open (1 round, 8 bytes), 2 rounds; 233 bits per element (once per mask) from helper to
+        follower, and for each threshold 33 bits per element and party and 96 from the helper.
+    """
+    local, size = ctx.local, prod(x.shape)
+    digits = await _sign_digits(ctx, x, size)
+    count, words = len(thresholds), words_for(size)
+    if ctx.helper:
+        await _deal_tree(ctx, (SIGN + 3) // 4, count * words)
+        return [Packed(x.shape, None) for _ in thresholds]
+    assert x.opened is not None
+    assert x.opened.value is not None
+    assert digits.planes is not None
+    value, pairs, tops = local.flat(x.opened.value), [], []
+    for threshold in thresholds:
+        planes = local.to_planes(local.shift(value, -threshold), SIGN + 1)
+        pairs.append(local.digits_close(planes[:SIGN], digits.planes[:-1], leader=ctx.leader))
+        tops.append(local.xor(planes[SIGN], digits.planes[-1]) if ctx.leader else digits.planes[-1])
+    less, equal = (local.join([pair[i] for pair in pairs], axis=1) for i in range(2))
+    found = await _climb(ctx, less, equal)
+    return [Packed(x.shape, local.xor(found[i * words : (i + 1) * words], top)) for i, top in enumerate(tops)]
+
+
 async def _sign_digits(ctx: Context, x: Additive, size: int) -> Digits:
     """Open x, and have the digits of its mask dealt: once, also when several comparisons ask at the same time."""
     root = x.base[0] if x.base is not None and x.opened is None else x
@@ -76,32 +101,22 @@ async def _sign_digits(ctx: Context, x: Additive, size: int) -> Digits:
 async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     """floor(x / 2**bits).
 
-    Computes: as `arithmetic.truncate` on C = x + 2**62 + r, less the carry [C mod 2**bits < r mod 2**bits], which is
+    Computes: as `arithmetic.product` truncates, on C = x + 2**62 + r, less the carry [C mod 2**bits < r mod 2**bits], which is
         compared as in `negative` and lifted.
     Reveals: nothing; unlike the stochastic rounding, the result depends on x alone.
     Costs: 2 + ceil(log4(bits / 4)) rounds with the opening; 8 bytes and about half a bit per compared bit per element and party.
     Error: none. Domain: |x| < 2**62. Source: eprint 2020/338.
     """
+    if not bits:
+        return x
     local, size = ctx.local, prod(x.shape)
-    shifted = Additive(x.shape)
-    offset = local.constant(OFFSET, x.shape)
-    if x.opened is not None:
-        mask = x.opened.mask
-        if mask.value is None:
-            mask = Mask(local.zeros(*x.shape))
-        value = None if x.opened.value is None else local.add(x.opened.value, offset)
-        shifted.opened = Opened(value, mask)
-    elif not ctx.helper:
-        own = x.share(ctx.leader, local)
-        shifted = Additive(x.shape, local.add(own, offset) if ctx.leader else own)
-    digits = await _deal_digits(ctx, shifted, bits, size)
-    opened = shifted.opened
+    digits = await _deal_digits(ctx, x, bits, size)
+    opened = x.opened
     assert opened is not None
-    deal = ctx.deal(2 * size)
+    deal = ctx.deal(size + narrow_words(size, bits))
     if ctx.helper:
-        known = local.flat(masked(shifted))
         leader, own = deal.leader, deal.own
-        local.truncate_deal(known, leader[:size], leader[size:], bits, own[:size], own[size:])
+        local.masked_truncation_deal(local.flat(masked(x)), leader[:size], leader[size:], bits, own[:size], own[size:])
         await ctx.give(deal, silent=True)
         await less_than_mask(ctx, None, digits, bits, size)
         await lift(ctx, Packed(x.shape, None))
@@ -113,7 +128,7 @@ async def truncate_exactly(ctx: Context, x: Additive, bits: int) -> Additive:
     carry = await lift(ctx, Packed(x.shape, less))
     zero = local.zeros(size)
     floor = local.empty(size)
-    local.truncate_close(public, zero, deal.own[:size], deal.own[size:], bits, floor, leader=ctx.leader)
+    local.masked_truncation_close(public, zero, deal.own[:size], deal.own[size:], bits, floor, leader=ctx.leader)
     return Additive(x.shape, local.sub(floor.reshape(x.shape), carry.share(ctx.leader, local)))
 
 
@@ -132,39 +147,35 @@ async def _deal_digits(ctx: Context, x: Additive, bits: int, size: int) -> Digit
 
 async def less_than_mask(ctx: Context, public: Ring | None, digits: Digits, bits: int, size: int) -> Ring | None:
     """Packed shares of [C mod 2**bits < r mod 2**bits] from the planes of C and the digits of r; None at the helper."""
-    words = words_for(size)
     if ctx.helper:
-        pairs = (bits + 3) // 4
-        while pairs > 1:
-            _, _, pairs = await _deal_level(ctx, pairs, words)
+        await _deal_tree(ctx, (bits + 3) // 4, words_for(size))
         return None
     assert digits.planes is not None
     assert public is not None
-    less, equal = ctx.local.digits_close(public, digits.planes[:-1], leader=ctx.leader)
-    while less.shape[0] > 1:
-        less, equal = await _level(ctx, less, equal)
-    return less[0]
+    return await _climb(ctx, *ctx.local.digits_close(public, digits.planes[:-1], leader=ctx.leader))
 
 
-async def _deal_level(ctx: Context, pairs: int, words: int) -> tuple[int, int, int]:
-    """The helper's side of one tree level: products of the opening masks."""
-    plan = ctx.local.tree_plan(pairs)
-    opened, products, _ = plan
-    masks = ctx.bit_mask((opened, words))
-    deal = ctx.deal_bits(products * words)
-    ctx.local.tree_deal(masks, pairs, deal.own)
-    await ctx.give(deal)
-    return plan
-
-
-async def _level(ctx: Context, less: Ring, equal: Ring) -> tuple[Ring, Ring]:
-    """A compute party's side of one tree level."""
+async def _deal_tree(ctx: Context, pairs: int, words: int) -> None:
+    """The helper's side of the tree: products of the masks that each level opens under."""
     local = ctx.local
-    opened, products, _ = local.tree_plan(less.shape[0])
-    words = less.shape[1]
-    masks = ctx.bit_mask((opened, words))
-    deal = ctx.deal_bits(products * words)
-    own = local.tree_open(less, equal, masks)
-    (theirs,) = await ctx.swap([local.flat(own)], deal)
-    total = local.xor(own, theirs.reshape(own.shape))
-    return local.tree_close(total, masks, deal.own.reshape(products, words), less, equal, leader=ctx.leader)
+    while pairs > 1:
+        opened, products, left = local.tree_plan(pairs)
+        masks, deal = ctx.blind(opened * words, products * words, bits=True, onto=True)
+        local.tree_deal(masks.reshape(opened, words), pairs, deal.own)
+        await ctx.give(deal)
+        pairs = left
+
+
+async def _climb(ctx: Context, less: Ring, equal: Ring) -> Ring:
+    """A compute party's side of the tree: from digits [pairs, words] to one row of shared bits."""
+    local, words = ctx.local, less.shape[1]
+    while less.shape[0] > 1:
+        opened, products, _ = local.tree_plan(less.shape[0])
+        drawn, deal = ctx.blind(opened * words, products * words, bits=True, onto=True)
+        masks = drawn.reshape(opened, words)
+        own = local.tree_open(less, equal, masks)
+        (theirs,) = await ctx.swap([local.flat(own)], deal)
+        total = local.xor(own, theirs.reshape(own.shape))
+        dealt = deal.own.reshape(products, words)
+        less, equal = local.tree_close(total, masks, dealt, less, equal, leader=ctx.leader)
+    return less[0]

@@ -46,16 +46,11 @@ class Context(Party):
     def mask(self, shape: int | Shape) -> Ring:
         """A fresh additive mask: this compute party's share, or the whole at the helper."""
         stream = self.stream()
-        if self.helper:
-            return self.local.add(self._leader_prg.words(stream, shape), self._follower_prg.words(stream, shape))
-        return self._own_prg.words(stream, shape)
-
-    def bit_mask(self, shape: int | Shape) -> Ring:
-        """A fresh mask of packed bits: this compute party's share, or the whole at the helper."""
-        stream = self.stream()
-        if self.helper:
-            return self.local.xor(self._leader_prg.words(stream, shape), self._follower_prg.words(stream, shape))
-        return self._own_prg.words(stream, shape)
+        if not self.helper:
+            return self._own_prg.words(stream, shape)
+        whole: Ring = self._leader_prg.words(stream, shape)
+        self._follower_prg.add_into(stream, whole)
+        return whole
 
     def owned_mask(self, owner: int, shape: Shape) -> Ring | None:
         """A mask known to compute party `owner` and the helper; None (a zero share) at the other compute party."""
@@ -63,6 +58,42 @@ class Context(Party):
         if self.helper:
             return (self._leader_prg, self._follower_prg)[owner].words(stream, shape)
         return self._own_prg.words(stream, shape) if self.index == owner else None
+
+    def blind(self, masks: int, words: int, *, bits: bool = False, onto: bool = False) -> tuple[Ring, Deal]:
+        """Words of a fresh mask as `mask` gives them, and room for a dealt correlation: from one stream.
+
+        bits: the parties' masks combine by XOR, not by addition. onto: see `deal_bits`.
+        """
+        stream = self.stream()
+        if self.follower:
+            dealt = self.local.empty(words)
+            return self._own_prg.words(stream, masks), Deal(dealt, dealt)
+        drawn: Ring = (self._leader_prg if self.helper else self._own_prg).words(stream, masks + words)
+        mask, first = drawn[:masks], drawn[masks:]
+        if not self.helper:
+            return mask, Deal(first, first)
+        if bits:
+            self._follower_prg.xor_into(stream, mask)
+        else:
+            self._follower_prg.add_into(stream, mask)
+        return mask, Deal(first if onto else self.local.empty(words), first)
+
+    def blind_apart(self, masks: int, words: int) -> tuple[list[Ring], Deal]:
+        """As `blind`, for a helper that needs the masks of leader and follower one by one."""
+        stream = self.stream()
+        if self.follower:
+            dealt = self.local.empty(words)
+            return [self._own_prg.words(stream, masks)], Deal(dealt, dealt)
+        drawn: Ring = (self._leader_prg if self.helper else self._own_prg).words(stream, masks + words)
+        mask, first = drawn[:masks], drawn[masks:]
+        if not self.helper:
+            return [mask], Deal(first, first)
+        return [mask, self._follower_prg.words(stream, masks)], Deal(self.local.empty(words), first)
+
+    def zero(self, words: int) -> Ring:
+        """Words that both compute parties draw, to be added by one and subtracted by the other; nothing to the helper."""
+        stream = self.stream()
+        return self.local.empty(0) if self.helper else self.common.words(stream, words)
 
     def deal(self, words: int) -> Deal:
         """Room for one dealt correlation."""

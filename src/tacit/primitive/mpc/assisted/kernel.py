@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.primitive.mpc.assisted import arithmetic, boolean, compare, transfer
+from tacit.primitive.mpc.assisted import arithmetic, boolean, compare, octaves, transfer
 from tacit.primitive.mpc.assisted.context import Context
 from tacit.primitive.mpc.assisted.share import Additive, Mask, Opened, Packed
 from tacit.primitive.mpc.kernel import Bilinear, Kernel, Linear, Ring, Separable, Shape
@@ -170,6 +170,20 @@ class AssistedKernel(Kernel):
     async def below(self, x: Additive, thresholds: Sequence[int]) -> list[Packed]:
         """See `compare.below`."""
         return await compare.below(self.context, x, thresholds)
+
+    async def octaves(
+        self, x: Additive, low: int, count: int, *, positive: bool = False, sharp: bool = True
+    ) -> list[Packed]:
+        """See `octaves.octaves`."""
+        return await octaves.octaves(self.context, x, low, count, positive=positive, sharp=sharp)
+
+    async def steps(self, x: Additive, thresholds: Sequence[int]) -> Additive:
+        """All thresholds in one tree, all bits lifted in one exchange: nothing is gained by stacking."""
+        return await self.lift_all(await self.below(x, thresholds))
+
+    async def lift_all(self, bits: Sequence[Packed]) -> Additive:
+        """See `boolean.lift_all`."""
+        return await boolean.lift_all(self.context, bits)
 
     async def both(self, a: Packed, b: Packed) -> Packed:
         """See `boolean.both`."""

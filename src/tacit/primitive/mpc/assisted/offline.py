@@ -39,7 +39,7 @@ from tacit.primitive.mpc.assisted.kernel import AssistedKernel
 from tacit.primitive.mpc.party import agree
 from tacit.primitive.prg import Prg
 
-MAGIC = b"tacit correlations 1\n"
+MAGIC = b"tacit correlations 2\n"
 KEY_BYTES = 16
 ENTRY = struct.Struct("<IQ")
 Job = Callable[[AssistedKernel], Coroutine[Any, Any, Any]]

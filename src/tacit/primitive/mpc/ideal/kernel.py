@@ -131,7 +131,9 @@ class IdealKernel(AbstractKernel[ClearArith, ClearBits]):
         await self._interact("separable", x.ring.shape)
         flat = np.ascontiguousarray(x.ring).reshape(-1)
         mask = self._prg.words(self._prg.last_stream + 1, flat.shape)
-        ring = self._local.dot_terms(np.asarray(function.left(flat + mask)), np.asarray(function.right(mask)))
+        factors = np.zeros((function.terms, flat.size), np.uint64)
+        self._local.separable_deal(function, mask, factors, factors)
+        ring = self._local.separable_close(function, flat + mask, factors)
         return self._keep(self._shift(ring, function.scale).reshape(x.ring.shape))
 
     async def negative(self, x: ClearArith) -> ClearBits:

@@ -40,17 +40,17 @@ async def separable(ctx: Context, x: RingShare, function: Separable, *, exact: b
     Reveals: nothing. Costs: 1 round, 8 * terms bytes per element from the dealer to right; then those of `truncation.close`.
     Error: the function's own, and 0 or +1 unit of the truncation.
     """
-    local, size, terms = ctx.local, prod(x.shape), function.terms
+    local, size = ctx.local, prod(x.shape)
     seat = ctx.seat(size)
-    deal = ctx.deal(seat, terms * size)
+    deal = ctx.deal(seat, function.terms * size)
     z = ctx.zero(x.shape)
     if seat.dealer:
         known = local.flat(local.neg(local.add(x.own, x.next)))
-        local.sub_into(local.flat(local.linear(function.right, known)), deal.first, deal.second)
+        local.separable_deal(function, known, deal.first, deal.second)
         await ctx.swap(seat, [], [deal.second])
     else:
         await ctx.swap(seat, [], [deal.second])
-        factors = local.linear(function.left, local.flat(seat.middle(x)))
-        dealt = (deal.first if seat.left else deal.second).reshape(terms, size)
-        z = local.add(z, local.dot_terms(factors, dealt).reshape(x.shape))
+        dealt = deal.first if seat.left else deal.second
+        share = local.separable_close(function, local.flat(seat.middle(x)), dealt)
+        z = local.add(z, share.reshape(x.shape))
     return await _closed(ctx, z, function.scale, exact=exact)

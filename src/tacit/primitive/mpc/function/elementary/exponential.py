@@ -14,7 +14,7 @@ import numpy as np
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.form import Elementwise
 from tacit.primitive.mpc.function.contract import Domain, bounded, contract
-from tacit.primitive.mpc.function.elementary.opening import less, offset
+from tacit.primitive.mpc.function.elementary.opening import offset
 from tacit.primitive.mpc.function.elementary.series import elementwise
 from tacit.primitive.mpc.kernel import Kernel
 from tacit.primitive.mpc.separable import ExponentialWindow, turn_of
@@ -92,11 +92,9 @@ async def _power_of_base(k: Kernel, x: Fixed, rate: float, halvings: int = 0) ->
     """2**(rate * x - halvings), as the square of 2**(rate * x / 2)."""
     half = _window(rate / 2, _HALF_TOP, _HALF_BITS, x.bits)
     ends = [ceil(2 * _HALF_LOW / rate * 2**x.bits), floor(TOP / rate * 2**x.bits) + 1]
-    root, (low, high) = await gather(k.separable(x.share, half), less(k, x.share, ends))
-    inside, under = await gather(k.gate(k.xor(low, high), root), k.lift(high))
+    root, (low, high) = await gather(k.separable(x.share, half), k.below(x.share, ends))
     most = 1 << (_HALF_TOP + _HALF_BITS)
-    weight = np.uint64(-most % 2**64)
-    root = offset(k, k.linear(lambda s, t: s + t * weight, inside, under), most)
+    root = offset(k, await k.either(k.xor(low, high), root, high, -most), most)
     return Fixed(await k.product(Elementwise(), root, root, truncate=2 * _HALF_BITS - x.bits + halvings), x.bits)
 
 
@@ -109,7 +107,7 @@ async def decay(k: Kernel, x: Fixed, *, out: int) -> Fixed:
     """
     end = ceil(_DOWN_LOW / LOG2E * 2**x.bits)
     window = _window(LOG2E, _DOWN_TOP, out, x.bits)
-    body, (low,) = await gather(k.separable(x.share, window), less(k, x.share, [end]))
+    body, (low,) = await gather(k.separable(x.share, window), k.below(x.share, [end]))
     return Fixed(await k.gate(k.invert(low), body), out)
 
 

@@ -63,6 +63,7 @@ def _quarters(high: float, start: float = 0.85, stop: float = 1.1) -> Reals:
 
 
 OCTAVES = (16.0,)  # a power of two, because the unit of a normalised number is one
+NEAR_ONE = 63 / 64  # a normalised number may fall short of 1 by so much: see `Kernel.octaves`
 
 RECIPES: dict[str, Recipe] = {
     "sigmoid": Recipe(lambda x: np.tanh(x / 2) / 2, 0, 9.15, 8, "odd", 2, _quarters(9.15)),
@@ -81,11 +82,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     "silu": Recipe(lambda x: x / 2 * np.tanh(x / 2), 0, 11.2, 9, "even", 2, _quarters(11.2), 0.5),
     "softplus": Recipe(lambda x: np.logaddexp(0, x) - x / 2, 0, 9.2, 7, "even", 2, _quarters(9.2), 0.5),
-    "log": Recipe(np.log, 1, 8, 7, periods=OCTAVES),
-    "reciprocal": Recipe(lambda x: 1 / x, 1, 8, 9, periods=OCTAVES, relative=True),
-    "sqrt": Recipe(np.sqrt, 1, 8, 6, periods=OCTAVES, relative=True),
-    "rsqrt": Recipe(lambda x: x**-0.5, 1, 8, 7, periods=OCTAVES, relative=True),
-    "cbrt": Recipe(np.cbrt, 1, 8, 6, periods=OCTAVES, relative=True),
+    "log": Recipe(np.log, NEAR_ONE, 8, 7, periods=OCTAVES),
+    "reciprocal": Recipe(lambda x: 1 / x, NEAR_ONE, 8, 9, periods=OCTAVES, relative=True),
+    "sqrt": Recipe(np.sqrt, NEAR_ONE, 8, 6, periods=OCTAVES, relative=True),
+    "rsqrt": Recipe(lambda x: x**-0.5, NEAR_ONE, 8, 7, periods=OCTAVES, relative=True),
+    "cbrt": Recipe(np.cbrt, NEAR_ONE, 8, 6, periods=OCTAVES, relative=True),
     "arc": Recipe(_arc, 0, 1, 4, periods=np.linspace(1.5, 2.6, 12)),
     "atan": Recipe(np.arctan, 0, 1, 5, "odd", 2, 2 * np.linspace(2, 5, 61)),
 }

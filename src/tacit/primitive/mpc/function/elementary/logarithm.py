@@ -30,7 +30,7 @@ POSITIVE = Domain(
 async def log(k: Kernel, x: Fixed) -> Fixed:
     """The natural logarithm; for x <= 0 that of half an ulp.
 
-    Reveals: nothing. Costs: 7 rounds; 21 comparisons on one opening, one product, 14 dealt terms.
+    Reveals: nothing. Costs: 7 rounds (8 above 1024 elements); 21 powers of two on one opening, one product, 14 dealt terms.
     Error: 2**-15 + 2 ulps.
     """
     return await _logarithm(k, x, 1.0)

@@ -1,8 +1,8 @@
-"""Normalisation: x = m / scale with m in [1, 8), for a shared x of unknown size; then powers of x from powers of m.
+"""Normalisation: x = m / scale with m in [63/64, 8), for a shared x of unknown size; then powers of x from powers of m.
 
-The size of x is found by comparing it with every eighth power of two, all on one opening. The indicators, lifted, give any
+The size of x is found by comparing it with every eighth power of two, all on one opening and in one tree (`Kernel.octaves`). The indicators, lifted, give any
 function of the window for free (`Steps.curve`): the factor `scale`, a power of two, so that m = x * scale is exact, and the
-factor by which a power of m becomes that power of x. A series of m on [1, 8) does the rest.
+factor by which a power of m becomes that power of x. A series of m does the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import ceil, floor, log2, prod
 from typing import final
 
 from tacit.primitive.mpc.form import Elementwise
-from tacit.primitive.mpc.function.elementary.opening import SMALL, Steps, steps
+from tacit.primitive.mpc.function.elementary.opening import SMALL, Steps, octaves, steps
 from tacit.primitive.mpc.function.elementary.series import evaluate
 from tacit.primitive.mpc.function.elementary.table import Series
 from tacit.primitive.mpc.kernel import Arith, Bits, Kernel
@@ -77,17 +77,21 @@ class Normal:
         return self.where.curve(k, levels)
 
 
-async def normalise(k: Kernel, x: Arith, span: Windows, *, signed: bool = False) -> Normal:
+async def normalise(
+    k: Kernel, x: Arith, span: Windows, *, signed: bool = False, positive: bool = False, sharp: bool = True
+) -> Normal:
     """Find the window of x.
 
     Computes: with `signed`, of |x|, by twice the comparisons; else numbers below the first window, negative ones included,
-        count as below.
-    Reveals: nothing. Costs: 5 rounds; one opening of x, a comparison and a lift per threshold, one product.
+        count as below; with `positive` there are none. Unless `sharp`, the upper end is so to a 64th only.
+    Reveals: nothing. Costs: 5 rounds (6 above 1024 elements); one opening of x, a comparison and a lift per threshold (for
+        more elements a quarter of a comparison's bytes each), one product.
     """
     thresholds = span.thresholds
     if signed:
-        thresholds = [1 - t for t in reversed(thresholds)] + thresholds
-    where = await steps(k, x, thresholds)
+        where = await steps(k, x, [1 - t for t in reversed(thresholds)] + thresholds)
+    else:
+        where = await octaves(k, x, span.low, span.count + 1, positive=positive, sharp=sharp)
     found = Normal(x, x, where, signed)
     scale = found.curve(k, span.scales)
     mantissa = await k.product(Elementwise(), x, scale)
@@ -105,6 +109,8 @@ class Power:
     bits: int
     """Fraction bits of m**exponent."""
     shift: int
+    sharp: bool
+    """Whether results are not negligible right below the uppermost window's end."""
 
 
 @cache
@@ -121,19 +127,20 @@ def power_of(series: Series, exponent: float, fraction: int, low: int, top: int,
     kept = min(room - bits, 10)  # fraction bits of the levels
     levels = [round(2.0 ** (e + kept)) for e in exponents]
     edge = [round(v * 2.0 ** (fraction + kept)) for v in (below, above)]
-    return Power(series, span, (edge[0], *levels, edge[1]), bits, bits + kept)
+    sharp = above > 0 or exponents[-1] + OCTAVES * exponent > -1
+    return Power(series, span, (edge[0], *levels, edge[1]), bits, bits + kept, sharp)
 
 
-async def power(k: Kernel, x: Arith, plan: Power, *, signed: bool = False) -> Arith:
-    """x**exponent; with `signed` sign(x) |x|**exponent.
+async def power(k: Kernel, x: Arith, plan: Power, *, signed: bool = False, positive: bool = False) -> Arith:
+    """x**exponent; with `signed` sign(x) |x|**exponent; with `positive` x must not be negative.
 
-    Reveals: nothing. Costs: 9 rounds (14 for large signed tensors): `normalise`, one `separable`, one product.
+    Reveals: nothing. Costs: 9 rounds (above 1024 elements 10, or 15 if signed): `normalise`, one `separable`, one product.
     Error: the series' relative error and 2**-bits of the plan, relative; and one ulp.
     """
     if signed and prod(x.shape) > SMALL:
         negative = await k.negative(x)
-        return await flip(k, negative, await power(k, await flip(k, negative, x), plan))
-    found = await normalise(k, x, plan.span, signed=signed)
+        return await flip(k, negative, await power(k, await flip(k, negative, x), plan, positive=True))
+    found = await normalise(k, x, plan.span, signed=signed, positive=positive, sharp=plan.sharp)
     root = await evaluate(k, found.mantissa, plan.series, plan.span.bits, plan.bits)
     return await k.product(Elementwise(), root, found.curve(k, list(plan.levels)), truncate=plan.shift)
 

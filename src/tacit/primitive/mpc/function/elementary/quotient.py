@@ -45,7 +45,7 @@ RECIPROCAL_DOMAIN = Domain(
 async def reciprocal(k: Kernel, x: Fixed) -> Fixed:
     """1 / x; 1 / 0 is the largest reciprocal, 2**min(bits, 37 - bits).
 
-    Reveals: nothing. Costs: 9 rounds (14 above 1024 elements); about 2 bits / 3 comparisons on one opening, 18 dealt terms,
+    Reveals: nothing. Costs: 9 rounds (15 above 1024 elements); about 2 bits / 3 powers of two on one opening, 18 dealt terms,
         two products. Error: 2**-15 relative + 1.5 ulps. Domain: every x of up to 18 fraction bits but 0; see the contract.
     """
     return Fixed(await power(k, x.share, _reciprocal(x.bits), signed=True), x.bits)
@@ -60,7 +60,7 @@ def _reciprocal(bits: int) -> Power:
 async def inverse(k: Kernel, x: Arith, bits: int, out: int, largest: int) -> Arith:
     """1 / x with `out` fraction bits for x in [1, largest] of `bits` fraction bits: few comparisons, no sign.
 
-    Reveals: nothing. Costs: 9 rounds; a comparison per three octaves of `largest`. Error: 2**-15 relative + 1 ulp.
+    Reveals: nothing. Costs: 9 rounds (10 above 1024 elements from 32 on); a comparison per three octaves of `largest`. Error: 2**-15 relative + 1 ulp.
     """
     # A window below 1 as well: x is a rounded number.
     plan = power_of(RECIPROCAL, -1.0, bits, bits - 1, bits + largest.bit_length(), 1.0, 0.0)
@@ -93,7 +93,7 @@ async def divide(k: Kernel, x: Value, y: Value) -> Number:
 
     Computes: x * (1 / m) * scale, where y = m / scale: the size of y is undone last, so that no digit of a small
         quotient is lost. A public divisor is a public factor, and 1 / y is `reciprocal`.
-    Reveals: nothing. Costs: 11 rounds (16 above 1024 elements); 15 comparisons on one opening (twice that for small
+    Reveals: nothing. Costs: 11 rounds (17 above 1024 elements); 15 powers of two on one opening (twice that for small
         tensors), 18 dealt terms, three products. Error: 2**-15 relative + 1.5 ulps + an ulp of x, which is an ulp / |y|.
     """
     if not is_secret(y):
@@ -110,14 +110,15 @@ async def _divide(k: Kernel, x: Value, y: Fixed) -> Fixed:
     if prod(y.shape) <= SMALL:
         return await quotient(k, x, y, signed=True)
     negative = await k.negative(y.share)
-    positive = await quotient(k, x, Fixed(await flip(k, negative, y.share), y.bits))
-    return Fixed(await flip(k, negative, positive.share), positive.bits)
+    size = Fixed(await flip(k, negative, y.share), y.bits)
+    result = await quotient(k, x, size, positive=True)
+    return Fixed(await flip(k, negative, result.share), result.bits)
 
 
-async def quotient(k: Kernel, x: Value, y: Fixed, *, signed: bool = False) -> Fixed:
+async def quotient(k: Kernel, x: Value, y: Fixed, *, signed: bool = False, positive: bool = False) -> Fixed:
     """X / y for positive y, or with `signed` for any; see `divide`."""
     span = _quotient_windows(y.bits)
-    found = await normalise(k, y.share, span, signed=signed)
+    found = await normalise(k, y.share, span, signed=signed, positive=positive)
     root = Fixed(await evaluate(k, found.mantissa, RECIPROCAL, span.bits, _DIGITS), _DIGITS)
     first = await mul(k, x, root, bits=y.bits + _GUARD)
     cut = span.bits - y.bits + _GUARD

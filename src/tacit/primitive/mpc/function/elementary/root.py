@@ -37,7 +37,7 @@ def _top(bits: int) -> int:
 async def sqrt(k: Kernel, x: Fixed) -> Fixed:
     """The square root; 0 for x <= 0.
 
-    Reveals: nothing. Costs: 9 rounds; 21 comparisons on one opening, 12 dealt terms, two products.
+    Reveals: nothing. Costs: 9 rounds (10 above 1024 elements); 21 powers of two on one opening, 12 dealt terms, two products.
     Error: 2**-16 relative + 1.5 ulps.
     """
     top = _top(x.bits)
@@ -58,7 +58,7 @@ async def sqrt(k: Kernel, x: Fixed) -> Fixed:
 async def rsqrt(k: Kernel, x: Fixed) -> Fixed:
     """1 / sqrt(x); for x <= 0 the largest result, 2**(bits / 2) up to 22 fraction bits.
 
-    Reveals: nothing. Costs: 9 rounds; up to 20 comparisons on one opening, 14 dealt terms, two products.
+    Reveals: nothing. Costs: 9 rounds (10 above 1024 elements); up to 20 powers of two on one opening, 14 dealt terms, two products.
     Error: 2**-15 relative + 1.5 ulps.
     """
     low = max(0, 3 * x.bits - 66)
@@ -75,7 +75,7 @@ async def rsqrt(k: Kernel, x: Fixed) -> Fixed:
 async def cbrt(k: Kernel, x: Fixed) -> Fixed:
     """The cube root, of either sign.
 
-    Reveals: nothing. Costs: 9 rounds (14 above 1024 elements); 21 comparisons on one opening (twice that for small
+    Reveals: nothing. Costs: 9 rounds (15 above 1024 elements); 21 powers of two on one opening (twice that for small
         tensors), 12 dealt terms, two products. Error: 2**-16 relative + 1.5 ulps.
     """
     plan = power_of(CBRT, 1 / 3, x.bits, 0, 60, 0.0, 2.0 ** ((60 - x.bits) / 3))
@@ -97,4 +97,4 @@ async def hypot(k: Kernel, x: Fixed, y: Fixed) -> Fixed:
     squares = k.add(await k.product(Elementwise(), x.share, x.share), await k.product(Elementwise(), y.share, y.share))
     # In ring units, sqrt(x**2 + y**2) is the integer root of the sum: no scale is involved.
     plan = power_of(SQRT, 0.5, 0, 0, 60, 0.0, 2.0**30)
-    return Fixed(await power(k, squares, plan), x.bits)
+    return Fixed(await power(k, squares, plan, positive=True), x.bits)

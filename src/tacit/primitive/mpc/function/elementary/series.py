@@ -15,7 +15,7 @@ import numpy as np
 from tacit.primitive.driver import gather
 from tacit.primitive.mpc.function.chunk import CHUNK, broadcast_shape, chunked
 from tacit.primitive.mpc.function.contract import Function
-from tacit.primitive.mpc.function.elementary.opening import less, offset
+from tacit.primitive.mpc.function.elementary.opening import offset
 from tacit.primitive.mpc.function.elementary.table import Series, separable
 from tacit.primitive.mpc.function.operand import DEFAULT_BITS, is_secret, number, rescaled
 from tacit.primitive.mpc.kernel import Arith, Kernel
@@ -55,13 +55,11 @@ async def evaluate(k: Kernel, x: Arith, series: Series, bits: int, out: int) -> 
 async def saturating(k: Kernel, x: Fixed, series: Series, below: float, above: float) -> Fixed:
     """The series inside its interval, constants outside.
 
-    Reveals: nothing. Costs: 4 rounds: one opening, two `negative` beside one `separable`, one `gate` and one `lift`.
+    Reveals: nothing. Costs: 4 rounds: one opening, two `negative` beside one `separable`, one `either`.
     """
     body, under, inside = await _cut(k, x, series)
     floor_ring, rise = ring(below, x.bits), ring(above, x.bits) - ring(below, x.bits)
-    part, low = await gather(k.gate(inside, offset(k, body, -floor_ring)), k.lift(under))
-    weight = np.uint64(-rise % 2**64)
-    share = k.linear(lambda s, t: s + t * weight, part, low)
+    share = await k.either(inside, offset(k, body, -floor_ring), under, -rise)
     return Fixed(offset(k, share, floor_ring + rise), x.bits)
 
 
@@ -78,7 +76,7 @@ async def ramp(k: Kernel, x: Fixed, series: Series) -> Fixed:
 async def _cut(k: Kernel, x: Fixed, series: Series) -> tuple[Arith, Any, Any]:
     """The series, [x <= high], and [low <= x <= high]."""
     ends = [ceil(series.low * 2**x.bits), floor(series.high * 2**x.bits) + 1]
-    body, (low, high) = await gather(evaluate(k, x.share, series, x.bits, x.bits), less(k, x.share, ends))
+    body, (low, high) = await gather(evaluate(k, x.share, series, x.bits, x.bits), k.below(x.share, ends))
     return body, high, k.xor(low, high)
 
 

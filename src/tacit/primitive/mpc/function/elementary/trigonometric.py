@@ -129,7 +129,9 @@ async def atan(k: Kernel, x: Fixed) -> Fixed:
     negative = await k.negative(x.share)
     size = await flip(k, negative, x.share)
     plan = power_of(RECIPROCAL, -1.0, bits, bits, 2 * bits + 1, 1.0, 0.0)
-    steep, inverted = await gather(k.negative(offset(k, k.linear(np.negative, size), 1 << bits)), power(k, size, plan))
+    steep, inverted = await gather(
+        k.negative(offset(k, k.linear(np.negative, size), 1 << bits)), power(k, size, plan, positive=True)
+    )
     ratio = k.add(size, await k.gate(steep, k.sub(inverted, size)))
     angle = await evaluate(k, ratio, ATAN, bits, bits)
     return Fixed(await flip(k, negative, await _mirrored(k, steep, angle, pi / 2, bits)), bits)
@@ -169,7 +171,7 @@ async def atan2(k: Kernel, y: Fixed, x: Fixed) -> Fixed:
     lost = await k.gate(steep, margin)
     longer, shorter = k.sub(width, lost), k.add(height, lost)
     ratio, quarters = await gather(
-        quotient(k, Fixed(shorter, bits), Fixed(longer, bits)), _quarters(k, steep, left, under)
+        quotient(k, Fixed(shorter, bits), Fixed(longer, bits), positive=True), _quarters(k, steep, left, under)
     )
     angle = await evaluate(k, ratio.share, ATAN, bits, bits)
     turned = await flip(k, k.xor(steep, k.xor(left, under)), angle)
