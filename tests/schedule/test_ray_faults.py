@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -101,6 +102,7 @@ def test_a_node_without_tacit_says_so(ray: Any, tmp_path: Path) -> None:
         " (its Ray actor could not start it: has every node this version of Tacit, and a folder for its state?)"
     )
     member.kill()
+    member.line.close()
     launcher.close()
     assert no_groups(ray)
 
@@ -201,6 +203,27 @@ def test_nothing_outlives_the_users_process(tmp_path: Path, number: signal.Signa
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.slow
+def test_a_node_that_is_lost(tmp_path: Path) -> None:
+    """Two processes of each of three nodes; the session ends when one node does, and so does all that ran on the others."""
+    pytest.importorskip("ray.cluster_utils", reason='needs Ray: pip install "tacit[ray]"')
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "ray_nodes.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        env={**os.environ, "PYTHONPATH": python_path()},
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith('{"total"')]
+    assert lines, done.stderr[-2000:]
+    found = json.loads(lines[0])
+    assert (found["total"], found["nodes"], found["left"]) == (45.0, 3, [])
+    kind, message, _ = found["error"]
+    assert kind == "PeerDied"
+    assert "(its Ray" in message
 
 
 def test_data_on_the_way_is_whole(ray: Any, tmp_path: Path) -> None:
