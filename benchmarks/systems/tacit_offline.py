@@ -116,13 +116,14 @@ class Party:
     def __init__(self, rank: int, addresses: Mapping[str, str], session: bytes) -> None:
         from tacit.primitive.local import set_threads
         from tacit.resource.channel import LinkSettings, danger_plain_tcp
-        from tacit.schedule import worker
+        from tacit.schedule.life import keep_memory
+        from tacit.schedule.worker import SPIN_SECONDS
 
-        worker._keep_memory()  # noqa: SLF001 - as in a party process of a session
+        keep_memory()  # as in a party process of a session
         set_threads(1)
         self._name = NAMES[rank]
         places = {name: (host, int(port)) for name, (host, _, port) in _split(addresses).items()}
-        settings = LinkSettings(patience=DEADLINE_SECONDS, spin_seconds=worker.SPIN_SECONDS)
+        settings = LinkSettings(patience=DEADLINE_SECONDS, spin_seconds=SPIN_SECONDS)
         self._channels = danger_plain_tcp(self._name, places, session=session, settings=settings)
 
     def prepare(self, program: bytes, description: Mapping[str, Any], own: Mapping[int, Array]) -> None:

@@ -1,21 +1,18 @@
 """A party's process: it holds the party's values and shares, and runs its side of every command of the session.
 
-Started by a launcher as `python -m tacit.schedule.worker`, with its end of the control line inherited. It executes named library functions, compiled programs and exported JAX functions; it never unpickles anything.
+Started by a launcher as `python -m tacit.schedule.worker`, with its end of the control line inherited. It executes named
+library functions, compiled programs and exported JAX functions; it never unpickles anything.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import hashlib
-import os
-import select
 import signal
 import socket
 import sys
 import threading
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,17 +31,18 @@ from tacit.compile.serialize import load
 from tacit.foundation.errors import InputError, SessionError, TacitError, UnsupportedOperation
 from tacit.foundation.ledger import Ledger
 from tacit.primitive.driver import Driver, gather
-from tacit.primitive.local import decode, encode, set_threads
+from tacit.primitive.local import set_threads
 from tacit.primitive.mpc.assisted.session import open_session as open_assisted
 from tacit.primitive.mpc.kernel import Kernel, Ring
-from tacit.primitive.mpc.value import Boolean, Fixed, Integer, Value
+from tacit.primitive.mpc.value import Boolean, Fixed, Integer
 from tacit.primitive.profile import Where
 from tacit.resource.channel import LinkSettings
 from tacit.schedule.agreement import agree
 from tacit.schedule.control import DTYPES, ControlLine, Message
+from tacit.schedule.crossing import dtype_of, encoded, kind_of, opened, shared
+from tacit.schedule.life import die_with, keep_memory, report
 from tacit.schedule.meeting import Door
 from tacit.schedule.parts import part_secret, unite_secret
-from tacit.schedule.private import add_noise
 from tacit.schedule.procedure import PROCEDURES, PartyView, install
 from tacit.schedule.shares import read_shares, write_shares
 from tacit.schedule.siblings import PATIENCE_SECONDS, Handed, give, take
@@ -61,9 +59,6 @@ KEPT_FUNCTIONS = 64
 SPIN_SECONDS = 0.0002
 """How long a party looks for a message before it sleeps: waking up costs more than most rounds (200 rounds of 64 products:
 110 ms without, 45 ms with). It yields the processor while it looks, because parties may outnumber cores."""
-PR_SET_PDEATHSIG = 1
-FAREWELL_SECONDS = 1.0
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 OpenDoor: TypeAlias = Callable[[], Door]
@@ -281,7 +276,7 @@ class Worker:
         with self.driver.detour():
             results, facts = PROCEDURES[name](view, **params)
         self.values.update(zip(outputs, results, strict=False))
-        shapes = [[list(np.shape(result)), _dtype(result).str] for result in results]
+        shapes = [[list(np.shape(result)), dtype_of(result).str] for result in results]
         return {"shapes": shapes, "facts": facts, **self._cost(began, *before)}, []
 
     def do_move(
@@ -342,7 +337,7 @@ class Worker:
 
     def do_encode(self, _: list[np.ndarray], *, device: int, source: int, id: int) -> tuple[dict[str, Any], list[Any]]:
         """Check and encode a plain value for sharing, before anything moves."""
-        ring, kind = _encode(np.asarray(self.value(source)), self.devices[device].bits)
+        ring, kind = encoded(np.asarray(self.value(source)), self.devices[device].bits)
         self.values[id] = ring
         return {"shape": list(ring.shape), "kind": kind}, []
 
@@ -350,13 +345,13 @@ class Worker:
         """Share the encoded value `id` of `owner`."""
         at = self.devices[device]
         ring: Ring | None = self.values.get(id) if owner == self.name else None
-        self.values[id] = at.driver.run(_share(at, owner, tuple(shape), ring, kind), Where(0, "share"))
+        self.values[id] = at.driver.run(shared(at.kernel, at.bits, owner, tuple(shape), ring, kind), Where(0, "share"))
         self.origins[id] = f"input of {owner}"
 
     def do_constant(self, blobs: list[np.ndarray], *, device: int, id: int) -> tuple[dict[str, Any], list[Any]]:
         """Embed a public array as a secret."""
         kernel, bits = self.devices[device].kernel, self.devices[device].bits
-        ring, kind = _encode(blobs[0], bits)
+        ring, kind = encoded(blobs[0], bits)
         if kind == "bool":
             self.values[id] = Boolean(kernel.public_bits(blobs[0]))
         else:
@@ -382,7 +377,7 @@ class Worker:
         model, values = read_shares(path, self.devices[device].kernel, self.name, names)
         self.values.update(zip(ids, values, strict=True))
         self.origins.update(dict.fromkeys(ids, f"restored from model {model}"))
-        return {"model": model, "values": [[_kind(value), list(value.shape)] for value in values]}, []
+        return {"model": model, "values": [[kind_of(value), list(value.shape)] for value in values]}, []
 
     def do_program(self, blobs: list[np.ndarray], *, digest: str) -> None:
         """Receive a compiled program."""
@@ -433,7 +428,7 @@ class Worker:
         for id, value in zip(ids, values, strict=True):
             self.ledger.append(
                 "reveal",
-                what=_kind(value),
+                what=kind_of(value),
                 shape=list(value.shape),
                 to=to,
                 because=because,
@@ -441,7 +436,7 @@ class Worker:
                 program=self.origins.get(id, ""),
                 **({"noise": dict(noise)} if noise else {}),
             )
-        opening = gather(*[_open(at.kernel, value, to, self.name, noise) for value in values])
+        opening = gather(*[opened(at.kernel, value, to, self.name, noise) for value in values])
         plain = at.driver.run(opening, Where(0, "reveal", line))
         arrays = [array for array in plain if array is not None]
         if keep is None or not arrays:
@@ -532,52 +527,6 @@ class Worker:
         }
 
 
-def _encode(values: np.ndarray, bits: int) -> tuple[Ring, str]:
-    if values.dtype == np.bool_:
-        return values.astype(np.uint64), "bool"
-    if np.issubdtype(values.dtype, np.integer):
-        if values.size and max(abs(int(values.max())), abs(int(values.min()))) >= 1 << 62:
-            raise InputError(
-                f"an integer of the input reaches {int(values.max())}; shared integers must stay below 2**62"
-            )
-        return values.astype(np.int64).view(np.uint64), "int"
-    if np.issubdtype(values.dtype, np.floating):
-        return encode(values, bits), "fixed"
-    raise InputError(f"arrays of dtype {values.dtype} cannot be shared. Encode text or dates as numbers first.")
-
-
-async def _share(at: OpenDevice, owner: str, shape: tuple[int, ...], ring: Ring | None, kind: str) -> Value:
-    share = await at.kernel.share(owner, shape, ring)
-    if kind == "bool":
-        bits = await at.kernel.decompose(share, 1)
-        return Boolean(at.kernel.rearrange(lambda a: a.reshape(a.shape[:-1]), bits))
-    return Fixed(share, at.bits) if kind == "fixed" else Integer(share)
-
-
-async def _open(
-    kernel: Kernel, value: Value, to: list[str], me: str, noise: Mapping[str, Any] | None
-) -> np.ndarray | None:
-    if noise:
-        value = await add_noise(kernel, value, noise, me)
-    if isinstance(value, np.ndarray):
-        return value if me in to else None  # a result that no secret entered: every party knows it already
-    if isinstance(value, Boolean):
-        return await kernel.reveal_bits(value.share, to)
-    ring = await kernel.reveal(value.share, to)
-    if ring is None:
-        return None
-    return decode(ring, value.bits) if isinstance(value, Fixed) else ring.view(np.int64)
-
-
-def _dtype(value: Any) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.dtype(value.dtype) if hasattr(value, "dtype") else np.asarray(value).dtype
-    return dtype
-
-
-def _kind(value: Value) -> str:
-    return {Fixed: "fixed", Integer: "int", Boolean: "bool"}.get(type(value), "public")
-
-
 def _replicated() -> Callable[..., Any]:
     from tacit.primitive.mpc.replicated.session import open_session
 
@@ -587,7 +536,7 @@ def _replicated() -> Callable[..., Any]:
 def main() -> None:
     """Run one party until its session ends. Exit status 0 in good order, 1 after an error that was reported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when a party stops, and ends the control line
-    _keep_memory()
+    keep_memory()
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     line = ControlLine(socket.socket(fileno=parser.parse_args().control), "the session")
@@ -596,7 +545,7 @@ def main() -> None:
     except TacitError:  # whoever started this process is gone
         sys.exit(1)
     name = config["name"]
-    _die_with(line, parent=config["parent"], by_signal=config["parent_is_main_thread"])
+    die_with(line, parent=config["parent"], by_signal=config["parent_is_main_thread"])
     worker: Worker | None = None
     try:
         install(config["procedures"])
@@ -615,58 +564,6 @@ def main() -> None:
     finally:
         for channel in worker.channels if worker is not None else ():
             channel.close()
-
-
-def _die_with(line: ControlLine, *, parent: int, by_signal: bool) -> None:
-    """End this process when the session's ends, however that comes about.
-
-    The kernel's parent death signal reaches a stopped process too, but is tied to the thread that started us: it is asked
-    for only where that is the session's main thread. A thread of our own watches the control line in any case.
-    """
-    if by_signal:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    poll = select.poll()
-    poll.register(line.sock, select.POLLRDHUP)
-
-    def watch() -> None:
-        poll.poll()
-        time.sleep(FAREWELL_SECONDS)  # a stop command may stand in the line before its end
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """Have the allocator keep freed memory: protocols make the same large temporaries again and again, and taking
-    fresh pages from the kernel for each would cost more than computing on them (products of 1e6: three times).
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return  # another C library than glibc
-    for option, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20)):
-        mallopt(option, value)
-
-
-def report(line: ControlLine, name: str, error: Exception, command: str, *, fatal: bool, call: int = 0) -> None:
-    """Tell the session about an error: ours as it is, any other by its type, because its message may quote a value.
-
-    The log has the trace, without messages.
-    """
-    if isinstance(error, TacitError):
-        kind, message = type(error).__name__, str(error)
-        facts = {k: v for k, v in vars(error).items() if isinstance(v, (int, float, str)) and not k.startswith("_")}
-    else:
-        print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, file=sys.stderr, flush=True)  # noqa: T201
-        during = f" in {command!r}" if command else ""
-        kind, facts = ("SessionError" if fatal else "TacitError"), {}
-        message = f"{name} failed with {type(error).__name__}{during}; its log has the trace"
-    try:
-        line.send("error", {"type": kind, "message": message, "facts": facts, "fatal": fatal}, call=call)
-    except TacitError:
-        print(f"{kind}: {message}", file=sys.stderr)  # noqa: T201  the session is gone; its log is all there is
 
 
 if __name__ == "__main__":
