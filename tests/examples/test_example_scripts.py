@@ -48,7 +48,18 @@ def sealed_model(output: str) -> None:
     assert output.startswith("TEE(scoring: SIMULATED at cloud): scores [")
 
 
-SAYS = {"millionaires": millionaires, "hess_lr": hess_lr, "sealed_model": sealed_model}
+def fedavg(output: str) -> None:
+    found = re.fullmatch(
+        r"rounds (\d+), epsilon spent \{'north': (\S+), 'south': (\S+), 'west': (\S+)\}\nAUC (0\.\d+)\n", output
+    )
+    assert found, output
+    rounds, *spent, auc = map(float, found.groups())
+    assert 10 <= rounds < 50, "the budget ends the training"
+    assert all(5.0 < epsilon <= 6.0 for epsilon in spent)
+    assert auc > 0.98
+
+
+SAYS = {"fedavg": fedavg, "millionaires": millionaires, "hess_lr": hess_lr, "sealed_model": sealed_model}
 
 
 def test_every_example_is_checked() -> None:
