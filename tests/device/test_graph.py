@@ -237,3 +237,14 @@ def test_a_stranger_receives_nothing(tmp_path: Path) -> None:
         secret = session.mpc().share(session.plain("alice").put(X))
         with pytest.raises(ConfigError, match="dave takes no part"):
             secret.to(session.plain("dave"), because="curious")
+
+
+def test_moves_beside_work_that_parties_do_alone(session: Session) -> None:
+    """What a party does alone runs beside what it does with peers, and must not touch the count of operations."""
+    alice, bob = session.plain("alice"), session.plain("bob")
+    he = session.he(key_holder="alice", evaluators=["bob"])
+    busy = [he.encrypt(place.put(np.ones(3)), magnitude=2) for place in (alice, bob) for _ in range(12)]
+    moved = [alice.put(X + i).to(bob, because="a test") for i in range(30)]
+    session.run(busy, moved)
+    for i, value in enumerate(moved):
+        np.testing.assert_array_equal(bob.get(value), X + i)

@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,7 @@ class Worker:
                 message = self.line.receive()
                 if message.kind == "put":
                     self._handle(message, alone=False)
-                elif message.kind in BESIDE or (message.kind == "procedure" and message.fields.pop("alone", True)):
+                elif message.kind in BESIDE or (message.kind == "procedure" and message.fields.get("alone", True)):
                     pool.submit(self._handle, message, alone=True)
                 else:
                     self._queue.put(message)
@@ -264,8 +264,12 @@ class Worker:
         inputs: list[int],
         outputs: list[int],
         params: Mapping[str, Any],
+        alone: bool = True,
     ) -> tuple[dict[str, Any], list[Any]]:
-        """Run a named library procedure with this party's plain values; its results become plain values."""
+        """Run a named library procedure with this party's plain values; its results become plain values.
+
+        alone: it talks to nobody, and runs beside what does: it must leave the driver and its counters as they are.
+        """
         if name not in PROCEDURES:
             raise UnsupportedOperation(f"no procedure {name!r}; this node knows {sorted(PROCEDURES)}")
         given = [self.value(id) for id in inputs]
@@ -273,10 +277,12 @@ class Worker:
         profile = self.driver.profile
         before = profile.rounds, profile.payload, profile.messages
         began = time.perf_counter()
-        with self.driver.detour():
+        with nullcontext() if alone else self.driver.detour():
             results, facts = PROCEDURES[name](view, **params)
         self.values.update(zip(outputs, results, strict=False))
         shapes = [[list(np.shape(result)), dtype_of(result).str] for result in results]
+        if alone:
+            before = profile.rounds, profile.payload, profile.messages  # what was sent meanwhile was not for this
         return {"shapes": shapes, "facts": facts, **self._cost(began, *before)}, []
 
     def do_move(
