@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from three import Factored
 
 from tacit.foundation.errors import DomainError
 from tacit.primitive.driver import Driver, gather
@@ -46,7 +47,7 @@ def test_noise_is_up_with_the_probability_of_the_cut_fraction_and_repeats_with_i
     assert set(done(whole.truncate(whole.public(ring(np.full(1000, 80))), 4)).ring.tolist()) == {5}
 
 
-class Line:
+class Line(Factored):
     """f(u - v) = 3 (u - v), the simplest function that splits."""
 
     terms, scale = 2, 0

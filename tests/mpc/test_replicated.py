@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from three import NAMES, Parties, inputs, ring, signed
+from three import NAMES, Factored, Parties, inputs, ring, signed
 
 from tacit.foundation.errors import ConfigError, DomainError, ShapeError
 from tacit.primitive.driver import Driver, gather, run_together
@@ -19,7 +19,6 @@ from tacit.primitive.mpc.form import (
     Geometry,
     MatMul,
 )
-from tacit.primitive.mpc.kernel import Separable
 from tacit.primitive.mpc.replicated import session
 from tacit.primitive.mpc.replicated.context import LARGE
 from tacit.primitive.phantom import phantom
@@ -45,7 +44,7 @@ def exact():
     return Parties(session.open_session, exact=True)
 
 
-class Angle(Separable):
+class Angle(Factored):
     """u - v as (u)(1) + (1)(-v), times 2**scale: linear, so that every split must give the same."""
 
     terms = 2

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from three import NAMES, Parties
+from three import NAMES, Factored, Parties
 
 from tacit.primitive.driver import gather
 from tacit.primitive.local import encode
 from tacit.primitive.mpc.form import Elementwise, MatMul
-from tacit.primitive.mpc.kernel import Separable
 from tacit.primitive.mpc.replicated import session
 from tacit.primitive.mpc.replicated.context import LARGE, Context
 from tacit.primitive.mpc.replicated.door import ReplicatedLocal
@@ -26,7 +25,7 @@ VALUES = {
 }
 
 
-class Sine(Separable):
+class Sine(Factored):
     """sin(a - b) = sin a cos b - cos a sin b."""
 
     terms = 2

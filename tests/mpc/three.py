@@ -8,9 +8,22 @@ import numpy as np
 from worlds import BITS, Outcome, reveal_all, share_in
 
 from tacit.primitive.driver import Driver, run_together
+from tacit.primitive.mpc.kernel import Separable
 from tacit.resource.channel import MemoryChannel
 
 NAMES = ("alice", "bob", "carol")
+
+
+class Factored(Separable):
+    """A separable function given by its factors, `left(u)` and `right(v)`, each [terms, n]."""
+
+    def close(self, u: Any, dealt: Any) -> Any:
+        """sum_j left_j(u) * dealt[j]."""
+        return (self.left(u) * dealt.reshape(self.terms, -1)).sum(axis=0, dtype=np.uint64)
+
+    def deal(self, v: Any, minus: Any, out: Any) -> None:
+        """out[j] = right_j(v) - minus[j]."""
+        out.reshape(self.terms, -1)[:] = self.right(v) - minus.reshape(self.terms, -1)
 
 
 class Tap:
