@@ -21,7 +21,7 @@ NATIVE_SOURCES := $(shell find native -mindepth 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup native demo test test-slow check format bench docs generate sanitize clean
+.PHONY: help setup native demo test test-slow check format bench bench-psi docs generate sanitize clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ format: $(INSTALLED) ## format the Python sources and apply the safe fixes
 
 bench: $(NATIVE) ## run the benchmarks: make bench ARGS="--cases all --systems tacit,spu,crypten"
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-psi: $(NATIVE) ## private set intersection beside its peers: make bench-psi ARGS="--json FILE"
+	@$(BIN)/python -m benchmarks.psi $(ARGS)
 
 docs: $(NATIVE) ## build the documentation, with every warning an error, and run its doctests
 	@echo "[docs] html"; $(SPHINX) -b html docs docs/_build/html

@@ -222,6 +222,7 @@ bool fill_table(const u8* point, u64* table) { return portable::fill_table(point
 const Kernels& kernels() noexcept {
 #if defined(TACIT_X86)
   if (isa() == Isa::avx512) return avx512::kKernels;
+  if (isa() == Isa::avx2) return avx2::kKernels;
 #endif
   return portable::kKernels;
 }

@@ -2,7 +2,7 @@
 //
 // F::E holds such numbers. Products come out of mul and sqr wide: they may be added and subtracted, and must pass through
 // reduce before they are multiplied again. What add and sub give may be multiplied at once; to be added or subtracted once
-// more it must pass through reduce.
+// more it must pass through reduce. (Only AVX-512 leaves products wide; reduce is cheap where nothing is left to carry.)
 #pragma once
 
 #include <cstring>

@@ -69,9 +69,7 @@ class Montgomery:
 CURVE25519_TABLE_WORDS: int
 
 # out = u(k P), for points of the curve or its twist; one scalar or one for each point, not clamped
-def curve25519_multiply(
-    scalars: NDArray[np.uint8], points: NDArray[np.uint8], out: NDArray[np.uint8]
-) -> int: ...
+def curve25519_multiply(scalars: NDArray[np.uint8], points: NDArray[np.uint8], out: NDArray[np.uint8]) -> int: ...
 
 # out = u(8 map(number)), map being Elligator 2 (RFC 9380, map_to_curve_elligator2_curve25519)
 def curve25519_encode(numbers: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...

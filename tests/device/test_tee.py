@@ -97,7 +97,14 @@ def test_a_library_function_by_name(session: Session, tee: TEE) -> None:
     np.testing.assert_allclose(bob.get(scores), 1 / (1 + np.exp(-(X @ W + 0.25))), rtol=1e-12)
     ids = alice.put(np.array([3, 1, 2])), bob.put(np.array([2, 9]))
     joined = tee.function(
-        "table.join", ids[0], alice.put(np.eye(3)), ids[1], bob.put(X), outputs=["id", "row"], to="alice", because="a join"
+        "table.join",
+        ids[0],
+        alice.put(np.eye(3)),
+        ids[1],
+        bob.put(X),
+        outputs=["id", "row"],
+        to="alice",
+        because="a join",
     )
     assert [tuple(value.shape) for value in joined] == [(1,), (1, 5)]
     with pytest.raises(JobRefused, match="no enclave function"):
