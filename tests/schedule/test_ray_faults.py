@@ -22,7 +22,7 @@ from tacit import Session
 from tacit.foundation.errors import ConfigError, MissingExtra, PeerDied, SessionError
 from tacit.schedule.ray import RayLauncher, cluster, relay
 
-pytestmark = pytest.mark.multiprocess
+pytestmark = [pytest.mark.multiprocess, pytest.mark.slow]
 
 NAMES = ("alice", "bob", "carol")
 
